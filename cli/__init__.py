@@ -1,0 +1,1 @@
+"""The commands: they wire everything and decide nothing."""

@@ -1,0 +1,6 @@
+"""The `lead-scorer` command."""
+
+
+def main() -> None:
+    """Runs the command line."""
+    raise NotImplementedError

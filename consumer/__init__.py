@@ -1,0 +1,1 @@
+"""Reads Kafka: the transactional scoring loop, assignment and restore, dead letters, health."""

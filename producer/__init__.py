@@ -1,0 +1,1 @@
+"""Writes lead events: the library that upstream systems use, file import, the simulator."""

@@ -1,0 +1,1 @@
+"""What the programs share: configuration, Kafka client factories, clock, metrics, logs, errors."""

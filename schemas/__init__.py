@@ -1,0 +1,1 @@
+"""The contracts: Avro schemas and the codec."""

@@ -1,0 +1,1 @@
+"""The pure core: profile, features, gates, rules, policy, budget, breaker, model."""

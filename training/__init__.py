@@ -1,0 +1,1 @@
+"""History to gates to dataset to model bundle and report."""
