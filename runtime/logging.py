@@ -1,0 +1,79 @@
+"""Logs: an event name and fields, on standard error; a line for what happened, nothing per record, never lead data."""
+
+import logging
+import re
+import sys
+from typing import IO, Any, Literal
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+Level = Literal["debug", "info", "warning", "error"]
+Format = Literal["auto", "console", "json"]
+
+#: librdkafka's own log lines arrive on this standard logger: "FACILITY [client name] message".
+KAFKA_LOGGER = "librdkafka"
+_KAFKA_LINE = re.compile(
+    r"(?P<facility>\S+) \[(?P<client>[^\]]*)\] (?:\[thrd:(?P<thread>[^\]]*)\]: )?(?P<message>.*)", re.DOTALL
+)
+
+
+def configure(level: Level = "info", format: Format = "auto", stream: IO[str] | None = None) -> None:  # noqa: A002
+    """Sets up structlog and the standard library's logging to write the same lines to one stream.
+
+    Args:
+        level: The least severe level that is written.
+        format: `auto` is `console` on a terminal and `json` otherwise.
+        stream: Where to; standard error by default.
+    """
+    out = stream if stream is not None else sys.stderr
+    console = format == "console" or (format == "auto" and out.isatty())
+    shared = _shared_processors()
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, _kafka_line], processors=_rendering(console, out)
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+
+
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    """The logger of a module: `log.info("restored", partition=3, leads=1200)`."""
+    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return logger
+
+
+def _shared_processors() -> list[Processor]:
+    return [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        # Tracebacks as text, without the values of local variables: those are lead data.
+        structlog.processors.format_exc_info,
+    ]
+
+
+def _rendering(console: bool, out: IO[str]) -> list[Processor]:
+    renderer: Processor = (
+        structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        if console
+        else structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+    )
+    return [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
+
+
+def _kafka_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Makes an event with fields of a line of librdkafka."""
+    if event.get("logger") != KAFKA_LOGGER or not (line := _KAFKA_LINE.fullmatch(str(event["event"]))):
+        return event
+    fields: dict[str, Any] = {key: value for key, value in line.groupdict().items() if value}
+    return {**event, **fields, "event": "kafka_client_log"}
