@@ -59,7 +59,7 @@ def start_or_find(environ: Mapping[str, str] | None = None) -> Iterator[Broker]:
         for name, rung in ladder(os.environ if environ is None else environ):
             try:
                 broker = stack.enter_context(rung())
-            except (KafkaException, OSError, UnavailableError) as error:
+            except (OSError, UnavailableError) as error:
                 faults.append(f"{name}: {' '.join(str(error).split())}")
             else:
                 yield broker
@@ -88,7 +88,11 @@ def ladder(environ: Mapping[str, str]) -> list[tuple[str, Rung]]:
 @contextmanager
 def _given(address: str) -> Iterator[Broker]:
     # The client's own lines about refused connections would stand beside our one line.
-    AdminClient({"bootstrap.servers": address, "log_level": 0}).list_topics(timeout=ANSWER_S)
+    admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
+    try:
+        admin.list_topics(timeout=ANSWER_S)
+    except KafkaException as error:
+        raise BrokerUnavailableError(f"no answer within {ANSWER_S:g} s: {error.args[0].str()}") from None
     yield Broker(address, f"the broker at {address}")
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import TypeVar
 
 import pytest
 
@@ -17,13 +17,14 @@ from tests.kafka import Namespace, warm_up
 from tests.registry import LocalRegistry, local_registry
 
 BROKER_FIXTURES = {"kafka", "namespace", "local_kafka", "kafka_cluster"}
+T = TypeVar("T")
 LINES = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture(scope="session")
 def kafka(pytestconfig: pytest.Config) -> Iterator[Broker]:
     """A broker that all tests share: use names of your own (`namespace`), never stop it."""
-    with _server(pytestconfig, "Kafka"), broker.start_or_find() as found:
+    for found in _serve(pytestconfig, "Kafka", broker.start_or_find):
         pytestconfig.stash[LINES].append(f"Kafka: {found.description}")
         warm_up(found.bootstrap_servers)
         yield found
@@ -40,38 +41,44 @@ def namespace(kafka: Broker, request: pytest.FixtureRequest) -> Iterator[Namespa
 @pytest.fixture(scope="module")
 def local_kafka(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
     """One broker of the module's own, to kill, stop, pause and start; leave it running after each test."""
-    yield from _local(pytestconfig, tmp_path_factory.mktemp("kafka"), nodes=1)
+    for cluster in _serve(pytestconfig, "Kafka", lambda: LocalKafka(tmp_path_factory.mktemp("kafka"))):
+        warm_up(cluster.bootstrap_servers)
+        yield cluster
 
 
 @pytest.fixture(scope="session")
 def kafka_cluster(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
     """Three brokers, to break one at a time; leave all running after each test."""
-    yield from _local(pytestconfig, tmp_path_factory.mktemp("kafka"), nodes=3)
+    for cluster in _serve(pytestconfig, "Kafka", lambda: LocalKafka(tmp_path_factory.mktemp("kafka"), nodes=3)):
+        warm_up(cluster.bootstrap_servers)
+        yield cluster
 
 
 @pytest.fixture(scope="session")
 def registry(pytestconfig: pytest.Config) -> Iterator[LocalRegistry]:
     """A schema registry that all tests share; `.kill()` and `.start()` it, but leave it running."""
-    with _server(pytestconfig, "schema registry"), local_registry() as running:
+    yield from _serve(pytestconfig, "schema registry", local_registry)
+
+
+def _serve(config: pytest.Config, what: str, server: Callable[[], AbstractContextManager[T]]) -> Iterator[T]:
+    """Runs a server; without it the test is skipped, or fails where REQUIRE_KAFKA says that it must be there."""
+    with ExitStack() as stack:
+        try:
+            with _uncaptured(config):
+                running = stack.enter_context(server())
+        except UnavailableError as error:
+            reason = f"WITHOUT {what.upper()}: {error}"
+            config.stash[LINES].append(reason)
+            if os.environ.get("REQUIRE_KAFKA") == "1":
+                pytest.fail(f"REQUIRE_KAFKA=1, but {reason}", pytrace=False)
+            pytest.skip(reason)
         yield running
 
 
-def _local(config: pytest.Config, directory: Path, *, nodes: int) -> Iterator[LocalKafka]:
-    with _server(config, "Kafka"), LocalKafka(directory, nodes=nodes) as cluster:
-        warm_up(cluster.bootstrap_servers)
-        yield cluster
-
-
-@contextmanager
-def _server(config: pytest.Config, what: str) -> Iterator[None]:
-    """Without the server the test is skipped, or fails where REQUIRE_KAFKA says that it must be there."""
-    try:
-        yield
-    except UnavailableError as error:
-        config.stash[LINES].append(f"WITHOUT {what.upper()}: {error}")
-        if os.environ.get("REQUIRE_KAFKA") == "1":
-            pytest.fail(f"REQUIRE_KAFKA=1, but: {error}", pytrace=False)
-        pytest.skip(str(error))
+def _uncaptured(config: pytest.Config) -> AbstractContextManager[None]:
+    """Lets the progress of a first download through to the terminal."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    return nullcontext() if capture is None else capture.global_and_fixture_disabled()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -87,6 +94,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.kafka)
         if "registry" in names:
             item.add_marker(pytest.mark.registry)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Lets the summary fold all tests that a missing server skips into one line."""
+    report = yield
+    if report.skipped and isinstance(report.longrepr, tuple):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if reason in item.config.stash[LINES]:
+            report.longrepr = (__file__, 0, reason)
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
