@@ -86,6 +86,7 @@ class Kafka(Section):
     )
     client: Annotated[dict[str, Scalar], AfterValidator(_not_refused)] = Field(
         default_factory=dict,
+        repr=False,
         description="librdkafka properties that are passed through: TLS, SASL, OAUTHBEARER, timeouts; see below.",
         json_schema_extra={"allowed": "a table of librdkafka properties, each a text, number or boolean"},
     )
@@ -222,12 +223,14 @@ class SchemaRegistry(Section):
 
     url: str = Field(
         default="",
+        repr=False,
         pattern=r"^(|(https?|mock)://\S+)$",
         description="Its address; empty: no registry, values in Avro single-object encoding.",
         json_schema_extra={"allowed": "empty, or an address http://... or https://..."},
     )
     client: Annotated[dict[str, Scalar], AfterValidator(_no_url)] = Field(
         default_factory=dict,
+        repr=False,
         description="Properties of the registry's client: `basic.auth.user.info`, `ssl.ca.location` and the like.",
         json_schema_extra={"allowed": "a table of properties, each a text, number or boolean"},
     )
