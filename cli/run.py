@@ -1,0 +1,32 @@
+"""`lead-scorer run`: the scoring service."""
+
+import os
+import signal
+import sys
+
+import typer
+
+from cli.context import settings_of
+
+
+def run(ctx: typer.Context) -> None:
+    """Scores lead events until it is stopped.
+
+    Each process needs its own kafka.instance_id (the host name by default), and the same one again after a restart.
+
+    Example: LEAD_SCORER__KAFKA__INSTANCE_ID=a lead-scorer run
+    """
+    from consumer.service import Service
+    from consumer.serving import Serving
+    from scoring.policy import Policy
+
+    settings = settings_of(ctx)
+    policy = Policy.load(settings.policy.path or settings.policy.name)
+    service = Service(settings, Serving(), policy)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: service.stop())
+    code = service.run()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A thread may still wait in the client for a broker that is gone; an ordinary exit would wait with it.
+    os._exit(code)

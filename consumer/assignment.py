@@ -1,0 +1,63 @@
+"""The partitions that this instance owns, each with the committed state of its leads."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+Leads = dict[str, bytes]
+"""Lead id to packed profile (`scoring.profile.pack`). Strings and bytes alone: the garbage collector never walks it."""
+
+
+class Phase(Enum):
+    """Where a partition is between being assigned and being read."""
+
+    RESTORING = "restoring"
+    ACTIVE = "active"
+
+
+@dataclass(slots=True)
+class Partition:
+    """One assigned partition.
+
+    `next_offset` and `leads` are what the last committed transaction made them; `position` runs ahead of
+    `next_offset` by the records that were gathered or are part of a transaction that has not settled.
+    """
+
+    number: int
+    phase: Phase = Phase.RESTORING
+    leads: Leads = field(default_factory=dict)
+    next_offset: int = -1
+    position: int = -1
+    dropped: bool = False
+    """Set once the partition is not owned any more: a restore under way may stop."""
+
+    def activate(self, next_offset: int, leads: Leads) -> None:
+        """Takes the restored state; records are read from `next_offset` on."""
+        self.phase, self.next_offset, self.position, self.leads = Phase.ACTIVE, next_offset, next_offset, leads
+
+
+class Assignment:
+    """The owned partitions by number."""
+
+    def __init__(self) -> None:
+        self.partitions: dict[int, Partition] = {}
+
+    def add(self, numbers: list[int]) -> None:
+        """Owns new partitions, which are not read before they are activated."""
+        self.remove(numbers)
+        for number in numbers:
+            self.partitions[number] = Partition(number)
+
+    def remove(self, numbers: list[int]) -> None:
+        """Forgets partitions and the state of their leads."""
+        for number in numbers:
+            partition = self.partitions.pop(number, None)
+            if partition is not None:
+                partition.dropped = True
+
+    def snapshot(self) -> list[Partition]:
+        """The owned partitions now; may be called from any thread."""
+        return list(self.partitions.values())
+
+    def active(self) -> list[Partition]:
+        """The partitions that are restored and read."""
+        return [partition for partition in self.partitions.values() if partition.phase is Phase.ACTIVE]

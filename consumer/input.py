@@ -1,0 +1,171 @@
+"""The events topic, read as a member of the consumer group. Only this module knows how the client wants it done."""
+
+from __future__ import annotations
+
+import structlog
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from consumer.ports import Membership, RebalanceListener
+from consumer.records import Polled, Record
+from runtime.errors import ConfigurationError, KafkaUnavailableError, StateError
+
+log = structlog.get_logger(__name__)
+
+_UNAUTHORISED = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError._AUTHENTICATION,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+}
+_GONE = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
+
+
+class KafkaInput:
+    """Implements `consumer.ports.Input`.
+
+    Partitions are assigned paused at their end and stay so until `start`: nothing is fetched before the state is
+    there, and the group keeps its member meanwhile.
+    """
+
+    def __init__(self, consumer: Consumer, topic: str) -> None:
+        self._consumer, self._topic = consumer, topic
+        self._seeks: dict[int, int] = {}
+        self._started: set[int] = set()
+        self._to_resume: set[int] = set()
+        self._paused = False
+
+    def subscribe(self, listener: RebalanceListener) -> None:
+        """Joins the group; the listener hears of assignments from within `poll`."""
+
+        def assigned(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+            ends = [TopicPartition(self._topic, p.partition, OFFSET_END) for p in partitions]
+            consumer.incremental_assign(ends)
+            if ends:
+                consumer.pause(ends)
+            self._forget([p.partition for p in partitions])
+            listener.assigned([p.partition for p in partitions])
+
+        def revoked(_: Consumer, partitions: list[TopicPartition]) -> None:
+            listener.revoked([p.partition for p in partitions])
+            self._forget([p.partition for p in partitions])
+
+        def lost(_: Consumer, partitions: list[TopicPartition]) -> None:
+            listener.lost([p.partition for p in partitions])
+            self._forget([p.partition for p in partitions])
+
+        self._consumer.subscribe([self._topic], on_assign=assigned, on_revoke=revoked, on_lost=lost)
+
+    def poll(self, timeout_s: float, max_records: int) -> Polled:
+        """Waits for a first record, then takes what waits: the batch call alone would wait for a full batch.
+
+        Raises:
+            StateError: The offset to read from is not there (any more).
+            ConfigurationError: The topic is gone.
+            KafkaUnavailableError: This principal may not read the topic or join the group.
+        """
+        self._seek()
+        self._set_paused(max_records <= 0)
+        first = self._consumer.poll(timeout_s)
+        if first is None:
+            return Polled([], {})
+        messages = [first]
+        if max_records > 1:
+            messages += self._consumer.consume(max_records - 1, timeout=0)
+        return self._sort(messages)
+
+    def start(self, number: int, next_offset: int) -> None:
+        """Reads a restored partition from `next_offset` on."""
+        self._started.add(number)
+        self._to_resume.add(number)
+        self.rewind({number: next_offset})
+
+    def rewind(self, next_offsets: dict[int, int]) -> None:
+        """Reads partitions again from these offsets, before the next poll."""
+        self._seeks.update(next_offsets)
+
+    def membership(self) -> Membership | None:
+        """A snapshot of the group metadata.
+
+        Without a member id the broker would not fence a commit: then there is nothing to commit under.
+        """
+        if not self._consumer.memberid():
+            return None
+        metadata: Membership | None = self._consumer.consumer_group_metadata()
+        return metadata
+
+    def close(self) -> None:
+        """Leaves the group; the listener hears of the partitions once more."""
+        self._consumer.close()
+
+    def _forget(self, numbers: list[int]) -> None:
+        for number in numbers:
+            self._seeks.pop(number, None)
+            self._started.discard(number)
+            self._to_resume.discard(number)
+
+    def _seek(self) -> None:
+        for number, offset in list(self._seeks.items()):
+            try:
+                self._consumer.seek(TopicPartition(self._topic, number, offset))
+            except KafkaException as error:
+                # The fetcher of a partition that was just assigned may not have started: again at the next poll.
+                log.debug("seek_postponed", partition=number, offset=offset, error=str(error))
+                continue
+            del self._seeks[number]
+            if number in self._to_resume:
+                self._to_resume.discard(number)
+                if not self._paused:
+                    self._consumer.resume([TopicPartition(self._topic, number)])
+
+    def _set_paused(self, paused: bool) -> None:
+        """Back-pressure: the group is served by polling on, but nothing may be delivered."""
+        if paused == self._paused:
+            return
+        started = [TopicPartition(self._topic, n) for n in self._started - self._to_resume]
+        if started:
+            (self._consumer.pause if paused else self._consumer.resume)(started)
+        self._paused = paused
+
+    def _sort(self, messages: list[Message]) -> Polled:
+        records: list[Record] = []
+        ends: dict[int, int] = {}
+        add, started, waiting = records.append, self._started, self._seeks
+        for message in messages:
+            number: int = message.partition()  # type: ignore[assignment]
+            error = message.error()
+            if error is not None:
+                self._on_error(error, number, message.offset(), ends)
+            elif number in started and number not in waiting:
+                add(
+                    Record(
+                        number,
+                        message.offset(),  # type: ignore[arg-type]
+                        message.timestamp()[1],
+                        message.key(),
+                        message.value(),
+                        message.headers,  # type: ignore[arg-type]
+                    )
+                )
+        return Polled(records, ends)
+
+    def _on_error(self, error: KafkaError, number: int, offset: int | None, ends: dict[int, int]) -> None:
+        code = error.code()
+        readable = number in self._started and number not in self._seeks
+        if code == KafkaError._PARTITION_EOF:
+            if readable and offset is not None:
+                ends[number] = offset
+        elif code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+            if readable:
+                raise StateError(
+                    f"{self._topic}-{number}: the next record to be read is gone ({error.str()}). Records were lost to "
+                    "retention or the topic was recreated. `lead-scorer run --rebuild-state` continues with what is left"
+                )
+        elif code in _UNAUTHORISED:
+            raise KafkaUnavailableError(f"not authorised to read {self._topic}: {error.str()}. Check the ACLs")
+        elif code in _GONE:
+            raise ConfigurationError(
+                f"{self._topic} is gone: {error.str()}. If it was deleted on purpose, `lead-scorer topics create`"
+            )
+        else:
+            log.warning("consumer_error", error=error.name(), detail=error.str(), next="the client retries by itself")

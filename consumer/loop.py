@@ -1,0 +1,411 @@
+"""The transactional scoring loop: gather, prepare, transact, settle. All control flow and all its state are here.
+
+While one batch is being committed the next one is gathered and, when much waits, prepared on top of it. So there are
+at most two batches: the one in flight, whose transaction has not settled, and the open one above it. A commit makes
+the one in flight part of the state; an abort drops both, and the input is read again from the committed offsets.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+
+import structlog
+
+from consumer.assignment import Assignment, Partition, Phase
+from consumer.batch import Batch
+from consumer.dead_letters import Guard
+from consumer.ports import Input, Membership, Restored, Restorer, Settlement, Telemetry, Transaction, Transactions
+from consumer.processor import Processor
+from consumer.records import Record
+from runtime.clock import Clock
+from runtime.errors import FatalError
+from schemas.registry import RegistryUnavailableError
+from scoring.batching import BatchController
+from scoring.stream_gates import StreamGates
+
+log = structlog.get_logger(__name__)
+
+IDLE_POLL_S = 0.1
+BUSY_POLL_S = 0.005
+SLICE_RECORDS = 256
+"""So many waiting records are prepared while a commit is under way; fewer wait for it, as one slice costs less than many."""
+BATCH_BYTES_MAX = 32 * 1024 * 1024
+SERVE_AFTER_S = 1.0
+REVOKE_WAIT_S = 45.0
+"""Below `max.poll.interval.ms`: a commit that takes longer is left to the broker, and its partitions are dropped."""
+BACKOFF_S = 0.1
+BACKOFF_MAX_S = 5.0
+
+
+@dataclass(slots=True)
+class _InFlight:
+    batch: Batch
+    future: Future[Settlement]
+    began_s: float
+
+
+class Loop:
+    """Implements `consumer.ports.RebalanceListener`. Not thread-safe: one thread calls `turn`.
+
+    Args:
+        source: The events topic.
+        transactions: Commits batches.
+        restorer: Brings the state of assigned partitions.
+        processor: Prepares batches.
+        telemetry: Shows what happens.
+        clock: For durations and back-off.
+        guard: The dead letter guard as it begins.
+        gates: The stream gates as they begin.
+        controller: Sizes batches.
+        abort_limit: What ends the service after so many aborts in a row.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: Input,
+        transactions: Transactions,
+        restorer: Restorer,
+        processor: Processor,
+        telemetry: Telemetry,
+        clock: Clock,
+        guard: Guard,
+        gates: StreamGates,
+        controller: BatchController,
+        abort_limit: Callable[[str | None, int], FatalError | None],
+    ) -> None:
+        self.assignment = Assignment()
+        self.assigned_once = False
+        self.ending = False
+        """Set when the group is left: nothing can or need be settled any more."""
+        self._source, self._transactions, self._restorer = source, transactions, restorer
+        self._processor, self._telemetry, self._clock = processor, telemetry, clock
+        self._guard, self._gates, self._controller, self._abort_limit = guard, gates, controller, abort_limit
+        self._gathered: list[Record] = []
+        self._gathered_bytes = 0
+        self._membership: Membership | None = None
+        self._ends: dict[int, int] = {}
+        self._starting: list[Partition] = []
+        self._polled_s = 0.0
+        self._open: Batch | None = None
+        self._in_flight: _InFlight | None = None
+        self._aborts = 0
+        self._hold_until_s = 0.0
+
+    def turn(self) -> None:
+        """One step; returns within a fraction of a second unless the client or the model does not.
+
+        Raises:
+            FatalError: The service must end; `exit_code` says how.
+        """
+        self._take_restored()
+        self._telemetry.turned("poll")
+        self._gather()
+        if self._in_flight is not None and self._in_flight.future.done():
+            self._settle()
+        if not self._holding():
+            if self._in_flight is None or len(self._gathered) >= SLICE_RECORDS:
+                self._telemetry.turned("process")
+                self._prepare()
+            if self._in_flight is None:
+                self._transact()
+
+    def finish(self, deadline_s: float) -> bool:
+        """Commits what was prepared and takes nothing more.
+
+        Args:
+            deadline_s: Monotonic time in seconds by which it must be committed.
+
+        Returns:
+            False if a transaction did not settle in time: it stays uncommitted.
+        """
+        self._telemetry.turned("stop")
+        while self._in_flight is not None or self._pending():
+            if self._in_flight is None:
+                self._prepare()
+                self._transact()
+            if self._in_flight is None:
+                return True
+            wait([self._in_flight.future], max(0.0, deadline_s - self._clock.monotonic()))
+            if not self._in_flight.future.done():
+                return False
+            self._settle()
+            if self._aborts:
+                return True  # dropped: what was uncommitted is read again by whoever is next
+        return True
+
+    def oldest_unprocessed_ms(self) -> dict[int, int]:
+        """Append time of the oldest record of each partition that was polled and is not committed.
+
+        May be called from any thread: records only move from the gathered to the open to the batch in flight, and
+        are looked for in that order.
+        """
+        oldest: dict[int, int] = {}
+        for records in self._uncommitted():
+            for record in list(records):
+                known = oldest.get(record.partition)
+                if known is None or record.append_ms < known:
+                    oldest[record.partition] = record.append_ms
+        return oldest
+
+    def _uncommitted(self) -> Iterator[list[Record]]:
+        yield self._gathered
+        if (batch := self._open) is not None:
+            yield batch.records
+        if (in_flight := self._in_flight) is not None:
+            yield in_flight.batch.records
+
+    # --- the assignment changes; called from within a poll ---
+
+    def assigned(self, numbers: list[int]) -> None:
+        """Takes over partitions, which wait for their state."""
+        log.info("partitions_assigned", partitions=numbers, next="restores their state" if numbers else "nothing")
+        self._telemetry.rebalanced("assigned", numbers)
+        if numbers:
+            self._drop_uncommitted(numbers)
+            self.assignment.add(numbers)
+            self._restorer.request([self.assignment.partitions[number] for number in numbers])
+        self.assigned_once = True
+
+    def revoked(self, numbers: list[int]) -> None:
+        """Gives partitions up after the transaction in flight has settled."""
+        log.info("partitions_revoked", partitions=numbers, next="drops their state")
+        self._telemetry.rebalanced("revoked", numbers)
+        self._give_up(numbers)
+
+    def lost(self, numbers: list[int]) -> None:
+        """The partitions are somebody else's already; what is in flight for them the broker refuses."""
+        log.warning("partitions_lost", partitions=numbers, next="drops their state and joins again")
+        self._telemetry.rebalanced("lost", numbers)
+        self._give_up(numbers)
+
+    def _give_up(self, numbers: list[int]) -> None:
+        if self.ending:
+            return
+        self._drop_uncommitted(numbers)
+        self.assignment.remove(numbers)
+
+    def _drop_uncommitted(self, numbers: list[int]) -> None:
+        """Settles what is in flight and drops what is not: the membership that it was gathered under is over."""
+        if self._in_flight is not None:
+            self._telemetry.turned("rebalance")
+            wait([self._in_flight.future], REVOKE_WAIT_S)
+            if self._in_flight.future.done():
+                self._settle()
+            else:
+                log.error("commit_outlives_rebalance", next="the state of all partitions is dropped and restored")
+                self._forget_in_flight()
+        self._discard()
+        self._starting = [partition for partition in self._starting if partition.number not in numbers]
+
+    def _forget_in_flight(self) -> None:
+        """The transaction's end is unknown: whatever it touched is restored once more."""
+        assert self._in_flight is not None
+        numbers = [number for number in self._in_flight.batch.next_offsets if number in self.assignment.partitions]
+        self.assignment.add(numbers)
+        self._restorer.request([self.assignment.partitions[number] for number in numbers])
+
+    # --- one turn ---
+
+    def _take_restored(self) -> None:
+        for result in self._restorer.finished():
+            if isinstance(result, FatalError):
+                raise result
+            if result.partition.dropped:
+                continue
+            log.info(
+                "partition_restored",
+                partition=result.partition.number,
+                leads=len(result.leads),
+                next_offset=result.next_offset,
+                new=result.new,
+            )
+            self._activate(result)
+
+    def _activate(self, restored: Restored) -> None:
+        partition = restored.partition
+        partition.leads, partition.next_offset = restored.leads, restored.next_offset
+        if restored.new:
+            self._starting.append(partition)
+        else:
+            self._start(partition)
+
+    def _start(self, partition: Partition) -> None:
+        partition.activate(partition.next_offset, partition.leads)
+        self._source.start(partition.number, partition.next_offset)
+
+    def _gather(self) -> None:
+        """Takes what waits, for as long as there is nothing better to do."""
+        room = self._room()
+        if self._in_flight is not None and (self._pending() or room <= 0):
+            wait([self._in_flight.future], BUSY_POLL_S)
+        if room <= 0 and not self._must_serve():
+            return
+        began_s = self._clock.monotonic()
+        polled = self._source.poll(self._poll_s(room), room)
+        if not polled.records and not polled.ends:
+            return
+        if not self._pending():
+            self._membership = self._source.membership()
+            self._polled_s = self._clock.monotonic()
+        self._telemetry.stage("poll", self._clock.monotonic() - began_s)
+        self._admit(polled.records)
+        self._ends.update(polled.ends)
+
+    def _poll_s(self, room: int) -> float:
+        if self._holding() or room <= 0:
+            return BUSY_POLL_S
+        if self._pending() or self._starting:
+            return 0.0
+        return IDLE_POLL_S if self._in_flight is None else BUSY_POLL_S
+
+    def _room(self) -> int:
+        if self._gathered_bytes >= BATCH_BYTES_MAX or (self._open is not None and self._open.limit is not None):
+            return 0
+        return self._controller.limit() - len(self._gathered) - (len(self._open.records) if self._open else 0)
+
+    def _must_serve(self) -> bool:
+        """With a full batch that waits for long the group still wants to be polled."""
+        if self._in_flight is None:
+            return self._holding()
+        return self._clock.monotonic() - self._in_flight.began_s > SERVE_AFTER_S
+
+    def _admit(self, records: list[Record]) -> None:
+        partitions = self.assignment.partitions
+        for record in records:
+            partition = partitions.get(record.partition)
+            if partition is None or partition.phase is not Phase.ACTIVE or record.offset < partition.position:
+                continue  # of an earlier assignment, or from before a rewind
+            partition.position = record.offset + 1
+            self._gathered.append(record)
+            self._gathered_bytes += record.size_bytes
+
+    def _prepare(self) -> None:
+        if not self._gathered or (self._open is not None and self._open.limit is not None):
+            return
+        if self._open is None:
+            self._open = self._new_batch()
+            self._open.polled_s = self._polled_s
+            self._open.oldest_ms = self._clock.now_ms() - min(record.append_ms for record in self._gathered)
+        try:
+            self._processor.prepare(self._gathered, self._open)
+        except RegistryUnavailableError as error:
+            log.warning("registry_unavailable", error=str(error), next="the loop waits and tries again; lag grows")
+            self._telemetry.failed("registry")
+            self._hold(1)
+            return
+        self._gathered, self._gathered_bytes = [], 0  # past a limit what is left stays unread
+
+    def _new_batch(self) -> Batch:
+        parent = self._in_flight.batch if self._in_flight is not None else None
+        if parent is not None:
+            return Batch(self.assignment, parent.guard, parent.gates, parent)
+        return Batch(self.assignment, self._guard, self._gates)
+
+    def _pending(self) -> bool:
+        return bool(self._gathered or self._open is not None)
+
+    def _transact(self) -> None:
+        batch = self._open or self._offsets_only()
+        if batch is None:
+            return
+        if self._open is not None and not self._gathered:
+            self._advance_past_ends(batch)
+        if batch.empty:
+            self._open = None
+            if batch.limit is not None:
+                raise batch.limit
+            return
+        if self._membership is None:
+            self._membership = self._source.membership()
+        if self._membership is None:  # not a member (any more): the broker could not tell us from a zombie
+            self._discard()
+            self._hold(1)
+            return
+        self._telemetry.turned("commit")
+        outputs = batch.outputs + self._processor.changelog(batch)
+        future = self._transactions.submit(Transaction(outputs, batch.next_offsets, self._membership))
+        self._in_flight = _InFlight(batch, future, self._clock.monotonic())
+        self._open = None
+
+    def _offsets_only(self) -> Batch | None:
+        """Start offsets of new partitions, or the ends of caught-up ones: they lie behind control records."""
+        if self._starting:
+            batch = self._new_batch()
+            batch.next_offsets.update((partition.number, partition.next_offset) for partition in self._starting)
+            self._membership = self._source.membership()
+            return batch
+        if self._ends and not self._gathered:
+            batch = self._new_batch()
+            self._advance_past_ends(batch)
+            return None if batch.empty else batch
+        return None
+
+    def _advance_past_ends(self, batch: Batch) -> None:
+        for number, end in self._ends.items():
+            partition = self.assignment.partitions.get(number)
+            if partition is None or partition.phase is not Phase.ACTIVE:
+                continue
+            if end > max(partition.next_offset, batch.next_offsets.get(number, -1)) and end >= partition.position:
+                batch.next_offsets[number] = partition.position = end
+        self._ends.clear()
+
+    def _settle(self) -> None:
+        assert self._in_flight is not None
+        in_flight, self._in_flight = self._in_flight, None
+        settlement = in_flight.future.result()
+        now_s = self._clock.monotonic()
+        if not settlement.committed:
+            self._telemetry.aborted(settlement.error)
+            self._rewind(settlement.error)
+            return
+        self._aborts = 0
+        batch = in_flight.batch
+        batch.apply_to_state()
+        self._guard, self._gates = batch.guard, batch.gates
+        if self._open is not None:
+            self._open.parent = None
+        self._telemetry.stage("commit", now_s - in_flight.began_s)
+        self._telemetry.committed(batch)
+        if batch.records:
+            self._controller.observe(len(batch.records), 1000.0 * (now_s - batch.polled_s), batch.oldest_ms)
+        self._start_new(batch)
+        if batch.limit is not None:
+            raise batch.limit
+
+    def _start_new(self, batch: Batch) -> None:
+        """Partitions whose start offset is committed now are read."""
+        for partition in [p for p in self._starting if p.number in batch.next_offsets]:
+            self._starting.remove(partition)
+            self._start(partition)
+
+    def _rewind(self, error: str | None) -> None:
+        """Nothing of the aborted transaction happened: read its input again."""
+        self._aborts += 1
+        self._discard()
+        fatal = self._abort_limit(error, self._aborts)
+        if fatal is not None:
+            raise fatal
+        self._hold(self._aborts)
+        log.warning("transaction_aborted", error=error, in_a_row=self._aborts, next="reads the batch again")
+
+    def _discard(self) -> None:
+        """Drops everything that is not committed and reads the active partitions from their committed offsets."""
+        self._open, self._gathered, self._gathered_bytes, self._membership = None, [], 0, None
+        self._ends.clear()
+        behind = {p.number: p.next_offset for p in self.assignment.active() if p.position != p.next_offset}
+        for partition in self.assignment.active():
+            partition.position = partition.next_offset
+        if behind:
+            self._source.rewind(behind)
+
+    def _hold(self, attempt: int) -> None:
+        """Waits before the next try, polling on: exponential with full jitter."""
+        ceiling_s = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(attempt, 10))
+        self._hold_until_s = self._clock.monotonic() + random.uniform(0, ceiling_s)  # noqa: S311 - jitter
+
+    def _holding(self) -> bool:
+        return self._clock.monotonic() < self._hold_until_s

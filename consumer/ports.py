@@ -1,0 +1,117 @@
+"""What the loop needs of the world. Kafka stands behind these in the service, a simulator in the seeded tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Literal, NamedTuple, Protocol
+
+from consumer.assignment import Leads, Partition
+from consumer.batch import Batch
+from consumer.records import Output, Polled
+from runtime.errors import FatalError
+
+
+class Membership(Protocol):
+    """Opaque: this instance's place in the group at one moment. The broker refuses commits under an older one."""
+
+
+class Transaction(NamedTuple):
+    """All that is committed together."""
+
+    outputs: Sequence[Output]
+    next_offsets: dict[int, int]
+    membership: Membership
+
+
+class Settlement(NamedTuple):
+    """How a transaction ended; there is no third way."""
+
+    committed: bool
+    error: str | None = None
+    """Why not: the name of Kafka's error."""
+
+
+class Transactions(Protocol):
+    """Runs one transaction at a time, away from the loop's thread."""
+
+    def submit(self, transaction: Transaction) -> Future[Settlement]:
+        """Begins, produces, sends the offsets and commits.
+
+        Returns:
+            Its settlement, or the `FatalError` that ends the service.
+        """
+
+
+class RebalanceListener(Protocol):
+    """Told of changes to the assignment, from within `Input.poll` and `Input.close`."""
+
+    def assigned(self, numbers: list[int]) -> None:
+        """The group gave us these partitions; they are paused until `Input.start`."""
+
+    def revoked(self, numbers: list[int]) -> None:
+        """The group takes these partitions once this returns."""
+
+    def lost(self, numbers: list[int]) -> None:
+        """These partitions are somebody else's already: nothing of theirs can be committed."""
+
+
+class Input(Protocol):
+    """The events topic as a member of the group sees it."""
+
+    def poll(self, timeout_s: float, max_records: int) -> Polled:
+        """Waits for a first record, then takes what waits. With `max_records` 0 it only serves the group."""
+
+    def start(self, number: int, next_offset: int) -> None:
+        """Reads a restored partition from `next_offset` on."""
+
+    def rewind(self, next_offsets: dict[int, int]) -> None:
+        """Reads partitions again from these offsets."""
+
+    def membership(self) -> Membership | None:
+        """A snapshot to commit under; None while this instance is no member."""
+
+    def close(self) -> None:
+        """Leaves the group."""
+
+
+class Restored(NamedTuple):
+    """A partition's state as its changelog and its committed offset have it."""
+
+    partition: Partition
+    leads: Leads
+    next_offset: int
+    new: bool
+    """The group has committed nothing yet: `next_offset` is the partition's start and must be committed first."""
+
+
+class Restorer(Protocol):
+    """Reads changelogs, away from the loop's thread."""
+
+    def request(self, partitions: list[Partition]) -> None:
+        """Asks for the state of partitions that were just assigned."""
+
+    def finished(self) -> list[Restored | FatalError]:
+        """What was restored since the last call; an error ends the service."""
+
+
+class Telemetry(Protocol):
+    """Takes what operators are shown; the loop never waits for it."""
+
+    def turned(self, phase: str) -> None:
+        """The loop begins another phase of a turn: it makes progress."""
+
+    def stage(self, name: str, seconds: float) -> None:
+        """A stage of the contract's section 9 took so long."""
+
+    def committed(self, batch: Batch) -> None:
+        """A batch is committed."""
+
+    def aborted(self, error: str | None) -> None:
+        """A transaction was aborted."""
+
+    def failed(self, kind: str) -> None:
+        """Something that the loop survives went wrong."""
+
+    def rebalanced(self, kind: Literal["assigned", "revoked", "lost"], numbers: list[int]) -> None:
+        """The assignment changed: `assigned`, `revoked` or `lost`."""

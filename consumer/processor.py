@@ -1,0 +1,356 @@
+"""Records to outputs: decode, gate, fold, score, route, encode. No Kafka here; the clock and the model are passed in."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, NamedTuple, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consumer.batch import Batch
+from consumer.dead_letters import GATE_MESSAGES, dead_letter, reason_of
+from consumer.records import Output, Record
+from runtime.clock import Clock
+from runtime.errors import FatalError, StateError
+from schemas.codec import Codec, UndecodableError, UnknownSchemaError
+from schemas.registry import RegistryUnavailableError
+from scoring.events import LeadEvent
+from scoring.features import FEATURES, Observations, features, rule_scores
+from scoring.gates import gate
+from scoring.policy import Policy, Route
+from scoring.profile import Profile, apply, event_id_hash, expired, is_duplicate, to_record
+from scoring.scorer import Scorer, Verdicts
+
+INTERNAL_ERROR = "internal_error"
+SYSTEMATIC_RECORDS = 10
+"""When every one of so many records fails, it is not the records' fault."""
+NO_REASONS: list[dict[str, Any]] = []
+REBUILD_HINT = "To go on with what the events topic still holds: `lead-scorer run --rebuild-state`"
+
+
+class Stages(Protocol):
+    """Takes the seconds that a stage of the contract's section 9 took."""
+
+    def stage(self, name: str, seconds: float) -> None:
+        """Observes one duration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destinations:
+    """Where outputs go and what dead letters may weigh."""
+
+    group_id: str
+    events: str
+    decisions: str
+    profiles: str
+    dead_letters: str
+    actions: dict[str, str]
+    """Decision to topic."""
+    dead_letter_max_bytes: int
+
+
+class _Accepted(NamedTuple):
+    record: Record
+    event: LeadEvent
+    profile: Profile
+
+
+class Processor:
+    """Prepares batches. Everything that it changes is in the batch, so a batch that is dropped never happened."""
+
+    def __init__(
+        self,
+        *,
+        codecs: tuple[Codec, Codec, Codec],
+        destinations: Destinations,
+        policy: Policy,
+        scorer: Scorer,
+        clock: Clock,
+        stages: Stages,
+        dedup_window: int,
+        retention_ms: int,
+    ) -> None:
+        event_codec, decision_codec, profile_codec = codecs
+        self._decode: Callable[[bytes | None], dict[str, Any]] = event_codec.decode
+        self._encode_decision = decision_codec.encode
+        self._encode_profile = profile_codec.encode
+        self._to = destinations
+        self._policy, self._scorer, self._clock, self._stages = policy, scorer, clock, stages
+        self._dedup_window, self._retention_ms = dedup_window, retention_ms
+
+    def prepare(self, records: list[Record], batch: Batch) -> None:
+        """Adds what follows from records to a batch.
+
+        A record on which this fails is isolated: the slice is redone record by record on top of the batch, and the
+        one that fails alone becomes a dead letter `internal_error`.
+
+        Args:
+            records: In offset order for each partition, of active partitions, past what the batch has already.
+            batch: Takes everything; `batch.limit` is set if the dead letter guard stopped before the last record.
+
+        Raises:
+            RegistryUnavailableError: Nothing was added; try again.
+            StateError: A record is at or below its lead's last applied offset.
+        """
+        trial = batch.child()
+        try:
+            self._prepare(records, trial)
+        except (FatalError, RegistryUnavailableError, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the one place where bugs are caught: to find the record that fails
+            trial = self._isolate(records, batch, error)
+        batch.absorb(trial)
+
+    def changelog(self, batch: Batch) -> list[Output]:
+        """One `LeadProfile` for each lead that the batch changed, a tombstone for each that it forgot."""
+        now_ms = self._clock.now_ms()
+        encode, topic, group_id = self._encode_profile, self._to.profiles, self._to.group_id
+        return [
+            Output(
+                topic,
+                partition,
+                lead_id.encode(),
+                None if profile is None else encode(to_record(lead_id, group_id, profile)),
+                now_ms,
+            )
+            for partition, profiles in batch.profiles.items()
+            for lead_id, profile in profiles.items()
+        ]
+
+    def _prepare(self, records: list[Record], batch: Batch) -> None:
+        started = perf_counter()
+        outcomes = [self._read(record) for record in records]
+        taken = batch.guard.admit(bytearray(type(outcome) is Output for outcome in outcomes))
+        if taken < len(records):
+            batch.limit = batch.guard.limit_error()
+        folded = perf_counter()
+        self._stages.stage("decode", folded - started)
+        accepted, observations = self._fold(records[:taken], outcomes, batch)
+        scored = perf_counter()
+        self._stages.stage("state", scored - folded)
+        if accepted:
+            self._score(accepted, observations, batch)
+
+    def _isolate(self, records: list[Record], batch: Batch, error: Exception) -> Batch:
+        """Redoes a failed slice record by record; what fails alone becomes a dead letter."""
+        redone = batch.child()
+        failed = 0
+        for record in records:
+            trial = redone.child()
+            try:
+                self._prepare([record], trial)
+            except (FatalError, RegistryUnavailableError, MemoryError):
+                raise
+            except Exception as record_error:  # noqa: BLE001 - as above
+                failed += 1
+                trial = redone.child()
+                self._bury(record, record_error, trial)
+            redone.absorb(trial)
+            if redone.limit is not None:
+                return redone
+        if failed == 0 or (failed == len(records) and failed >= SYSTEMATIC_RECORDS):
+            raise error  # not one record's fault
+        return redone
+
+    def _bury(self, record: Record, error: Exception, batch: Batch) -> None:
+        if not batch.guard.admit(bytearray([1])):
+            batch.limit = batch.guard.limit_error()
+            return
+        message = f"the scorer failed on this record in {_place(error)}"
+        self._bury_as(
+            batch, record, self._dead_letter(record, "process", INTERNAL_ERROR, type(error).__name__, message)
+        )
+
+    def _read(self, record: Record) -> LeadEvent | Output:
+        """The record's event, or the dead letter that it becomes."""
+        try:
+            event = cast(LeadEvent, self._decode(record.value))
+        except UnknownSchemaError as error:
+            return self._dead_letter(record, "decode", "unknown_schema", type(error).__name__, str(error))
+        except UndecodableError as error:
+            return self._dead_letter(record, "decode", "undecodable", type(error).__name__, str(error))
+        reason = gate(event, record.key, record.append_ms)
+        if reason is None:
+            return event
+        return self._dead_letter(record, "gate", reason, "GateRejection", GATE_MESSAGES[reason])
+
+    def _dead_letter(self, record: Record, stage: str, reason: str, exception: str, message: str) -> Output:
+        return dead_letter(
+            record,
+            source_topic=self._to.events,
+            topic=self._to.dead_letters,
+            stage=stage,
+            reason=reason,
+            exception=exception,
+            message=message,
+            limit_bytes=self._to.dead_letter_max_bytes,
+        )
+
+    def _bury_as(self, batch: Batch, record: Record, letter: Output) -> None:
+        batch.records.append(record)
+        batch.next_offsets[record.partition] = record.offset + 1
+        batch.outputs.append(letter)
+        batch.tally.results["dead_letter"] += 1
+        batch.tally.dead_letters[reason_of(letter)] += 1
+
+    def _fold(
+        self, records: list[Record], outcomes: list[LeadEvent | Output], batch: Batch
+    ) -> tuple[list[_Accepted], Observations]:
+        """Applies events to profiles in offset order; what is accepted is observed as it was at its offset."""
+        accepted: list[_Accepted] = []
+        observations = Observations()
+        duplicates = 0
+        for record, outcome in zip(records, outcomes, strict=False):
+            if type(outcome) is Output:
+                self._bury_as(batch, record, outcome)
+                continue
+            event = cast(LeadEvent, outcome)
+            profile = self._profile(record, event["lead_id"], batch)
+            hash8 = event_id_hash(event["event_id"])
+            if is_duplicate(profile, hash8):
+                duplicates += 1
+                continue
+            previous_activity = profile.last_activity_at
+            apply(
+                profile,
+                event,
+                hash8,
+                offset=record.offset,
+                append_ms=record.append_ms,
+                dedup_window=self._dedup_window,
+            )
+            batch.put(record.partition, event["lead_id"], profile)
+            if event["event_type"] == "PROFILE_UPDATE":
+                batch.gates.add_update(profile)
+            observations.append(profile, event["occurred_at"], previous_activity)
+            accepted.append(_Accepted(record, event, profile))
+        batch.records += records
+        batch.next_offsets.update((record.partition, record.offset + 1) for record in records)
+        batch.tally.results["duplicate"] += duplicates
+        return accepted, observations
+
+    def _profile(self, record: Record, lead_id: str, batch: Batch) -> Profile:
+        profile = batch.profile(record.partition, lead_id)
+        if profile is None:
+            return Profile()
+        if record.offset <= profile.last_offset:
+            raise StateError(
+                f"{self._to.events}-{record.partition} gave offset {record.offset} for a lead whose state has offset "
+                f"{profile.last_offset} applied: the events topic or the committed offsets went back. {REBUILD_HINT}"
+            )
+        if expired(profile, record.append_ms, self._retention_ms):
+            return Profile()
+        return profile
+
+    def _score(self, accepted: list[_Accepted], observations: Observations, batch: Batch) -> None:
+        """Scores what was accepted and turns it into decisions and actions."""
+        started = perf_counter()
+        matrix = features(observations)
+        baseline = rule_scores(observations, matrix)
+        verdicts = self._scorer.score(matrix, baseline)
+        inferred = perf_counter()
+        self._stages.stage("inference", inferred - started)
+        batch.gates.add_engagement(matrix[:, 0])
+        routes = self._route(accepted, verdicts)
+        explained = self._reasons(matrix, verdicts, routes)
+        self._decide(accepted, matrix, baseline, verdicts, routes, explained, batch)
+        self._count(accepted, verdicts, routes, batch)
+        self._stages.stage("publish", perf_counter() - inferred)
+
+    def _route(self, accepted: list[_Accepted], verdicts: Verdicts) -> list[Route]:
+        routes = []
+        route, record_action = self._policy.route, self._policy.record_action
+        for (_, event, profile), score, by_model in zip(
+            accepted, verdicts.scores.tolist(), verdicts.by_model.tolist(), strict=True
+        ):
+            routed = route(profile, score, by_model, event["event_type"], event["occurred_at"])
+            if routed.publish:
+                record_action(profile, routed, event["occurred_at"])
+            routes.append(routed)
+        return routes
+
+    def _reasons(
+        self, matrix: NDArray[np.float64], verdicts: Verdicts, routes: list[Route]
+    ) -> dict[int, list[dict[str, Any]]]:
+        """Reasons by row, for the rows whose action is published and which the model scored."""
+        published = np.fromiter((route.publish for route in routes), bool, len(routes))
+        rows = np.flatnonzero(verdicts.by_model & published)
+        if not rows.size:
+            return {}
+        return dict(zip(rows.tolist(), self._scorer.reasons(matrix[rows]), strict=True))
+
+    def _decide(
+        self,
+        accepted: list[_Accepted],
+        matrix: NDArray[np.float64],
+        baseline: NDArray[np.float64],
+        verdicts: Verdicts,
+        routes: list[Route],
+        explained: dict[int, list[dict[str, Any]]],
+        batch: Batch,
+    ) -> None:
+        decided_at = self._clock.now_ms()
+        events, to_decisions, to_actions = self._to.events, self._to.decisions, self._to.actions
+        policy_version, encode, add = self._policy.version, self._encode_decision, batch.outputs.append
+        columns = zip(
+            accepted,
+            matrix.tolist(),
+            baseline.tolist(),
+            verdicts.scores.tolist(),
+            verdicts.by_model.tolist(),
+            verdicts.fallback_reasons,
+            routes,
+            strict=True,
+        )
+        for row, ((record, event, _), values, rule_score, score, by_model, fallback, route) in enumerate(columns):
+            partition, offset = record.partition, record.offset
+            value = encode(
+                {
+                    "decision_id": f"{events}-{partition}-{offset}",
+                    "lead_id": event["lead_id"],
+                    "event_id": event["event_id"],
+                    "event_type": event["event_type"],
+                    "occurred_at": event["occurred_at"],
+                    "decided_at": decided_at,
+                    "score": score,
+                    "decision": route.decision,
+                    "confidence": route.confidence,
+                    "scored_by": "MODEL" if by_model else "RULES",
+                    "model_version": verdicts.model_version if by_model else None,
+                    "policy_version": policy_version,
+                    "rule_score": rule_score,
+                    "fallback_reason": fallback,
+                    "action_published": route.publish,
+                    "features": dict(zip(FEATURES, values, strict=True)),
+                    "reasons": explained.get(row, NO_REASONS),
+                    "latency_ms": float(max(0, decided_at - record.append_ms)),
+                    "source_topic": events,
+                    "source_partition": partition,
+                    "source_offset": offset,
+                }
+            )
+            add(Output(to_decisions, partition, record.key, value, decided_at))
+            if route.publish:
+                add(Output(to_actions[route.decision], partition, record.key, value, decided_at))
+
+    def _count(self, accepted: list[_Accepted], verdicts: Verdicts, routes: list[Route], batch: Batch) -> None:
+        tally = batch.tally
+        by_model = verdicts.by_model.tolist()
+        tally.results["scored"] += len(accepted)
+        tally.scored_append_ms += [record.append_ms for record, _, _ in accepted]
+        tally.decisions.update(
+            (route.decision, "MODEL" if model else "RULES") for route, model in zip(routes, by_model, strict=True)
+        )
+        tally.actions.update(route.decision for route in routes if route.publish)
+        tally.fallbacks.update(reason for reason in verdicts.fallback_reasons if reason is not None)
+        tally.model_scores += verdicts.scores[verdicts.by_model].tolist()
+
+
+def _place(error: Exception) -> str:
+    """Where an exception was raised, without its text, which may quote the payload."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].name} (line {frames[-1].lineno})" if frames else "an unknown place"

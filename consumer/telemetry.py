@@ -1,0 +1,91 @@
+"""The loop's telemetry as metrics, and whether the loop makes progress."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from consumer.batch import Batch
+from runtime.clock import Clock
+from runtime.metrics import Metrics
+
+STUCK_AFTER_S = 30.0
+
+
+class Progress:
+    """When the loop last began something, and what: a thread that is alive may still be stuck."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._turn = (clock.monotonic(), "start")
+
+    def turned(self, phase: str) -> None:
+        """The loop moves on."""
+        self._turn = (self._clock.monotonic(), phase)
+
+    def stuck(self) -> tuple[str, float] | None:
+        """The phase that the loop is stuck in and for how many seconds; None while it makes progress."""
+        began_s, phase = self._turn
+        since_s = self._clock.monotonic() - began_s
+        return (phase, since_s) if since_s > STUCK_AFTER_S else None
+
+
+class MetricsTelemetry:
+    """Implements `consumer.ports.Telemetry`: one call a batch, and only for what is committed."""
+
+    def __init__(self, metrics: Metrics, progress: Progress, clock: Clock) -> None:
+        self._metrics, self._progress, self._clock = metrics, progress, clock
+
+    def turned(self, phase: str) -> None:
+        """The loop begins another phase of a turn."""
+        self._progress.turned(phase)
+
+    def stage(self, name: str, seconds: float) -> None:
+        """A stage took so long."""
+        self._metrics.observe_stage(name, seconds)
+
+    def committed(self, batch: Batch) -> None:
+        """Counts what a batch gave."""
+        metrics, tally = self._metrics, batch.tally
+        metrics.count_transactions("committed")
+        if not batch.records:
+            return
+        metrics.observe_batch(len(batch.records))
+        for result, n in tally.results.items():
+            metrics.count_events(result, n)
+        for (decision, scored_by), n in tally.decisions.items():
+            metrics.count_decisions(decision, scored_by, n)
+        for decision, n in tally.actions.items():
+            metrics.count_actions(decision, n)
+        for reason, n in tally.fallbacks.items():
+            metrics.count_fallbacks(reason, n)
+        for reason, n in tally.dead_letters.items():
+            metrics.count_dead_letters(reason, n)
+            if reason == "internal_error":
+                metrics.count_errors("record", n)
+        if tally.scored_append_ms:
+            late_ms = self._clock.now_ms() - np.array(tally.scored_append_ms, dtype=np.float64)
+            metrics.observe_latencies(np.maximum(late_ms, 0.0) / 1000.0)
+        if tally.model_scores:
+            metrics.observe_scores(np.array(tally.model_scores))
+        for gate, ratio in batch.gates.ratios()._asdict().items():
+            metrics.set_gate_ratio(gate, ratio)
+
+    def aborted(self, error: str | None) -> None:
+        """A transaction was aborted."""
+        self._metrics.count_transactions("aborted")
+        self._metrics.count_errors("fenced" if error == "_FENCED" else "abort")
+
+    def failed(self, kind: str) -> None:
+        """Something that the loop survives went wrong."""
+        self._metrics.count_errors(kind)
+
+    def rebalanced(self, kind: Literal["assigned", "revoked", "lost"], numbers: list[int]) -> None:
+        """The assignment changed."""
+        self._metrics.count_rebalances(kind)
+        if kind == "lost":
+            self._metrics.count_errors("ownership_lost")
+        if kind != "assigned":
+            for number in numbers:
+                self._metrics.drop_partition(number)

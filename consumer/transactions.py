@@ -1,0 +1,209 @@
+"""One transaction at a time, on a thread of its own, until its end is known.
+
+The five steps, as the contract's section 2 wants them:
+
+1. begin (local);
+2. produce every output to the partition number that its input came from;
+3. send the input's next offsets under the membership that was current when the input was polled;
+4. commit, without a timeout: the client finishes it, however long the broker is away;
+5. on an error: abort if the client says so, else build a new producer. Its `init_transactions()` completes or aborts
+   what the old one left, and the committed offsets then tell which of the two it was.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+
+from consumer.fencing import Fencing
+from consumer.ports import Settlement, Transaction
+from consumer.records import Output
+from runtime.clock import Clock
+from runtime.errors import FatalError, FencedError, KafkaUnavailableError
+from runtime.kafka import REFUSALS
+
+log = structlog.get_logger(__name__)
+
+FENCED = {
+    KafkaError._FENCED,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.PRODUCER_FENCED,
+    KafkaError.TRANSACTION_COORDINATOR_FENCED,
+}
+INIT_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 27.0
+SLOW_END_S = 1.0
+"""An end that took longer may have been sent twice; a late first copy must not meet the next transaction."""
+BACKOFF_S = 0.05
+BACKOFF_MAX_S = 2.0
+
+
+class Transactor:
+    """Implements `consumer.ports.Transactions` on a transactional producer.
+
+    Args:
+        make_producer: Builds a producer; it is given the callback for delivery errors.
+        committed: Reads the group's committed offsets of input partitions, waiting for pending ones.
+        events_topic: The topic whose offsets are sent.
+        metadata: Goes with each committed offset.
+        clock: Monotonic time, for the age of transactions.
+        fencing: Decides whether a fenced process ends.
+    """
+
+    def __init__(
+        self,
+        *,
+        make_producer: Callable[[], Producer],
+        committed: Callable[[list[int]], dict[int, int]],
+        events_topic: str,
+        metadata: str,
+        clock: Clock,
+        fencing: Fencing,
+    ) -> None:
+        self._make_producer, self._committed = make_producer, committed
+        self._events_topic, self._metadata = events_topic, metadata
+        self._clock, self._fencing = clock, fencing
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="transactions")
+        self._stop = Event()
+        self._producer: Producer | None = None
+
+    def open(self) -> None:
+        """Takes over the transactional id; what an earlier holder left open is aborted.
+
+        Raises:
+            KafkaUnavailableError: Not within 27 s, or not authorised.
+        """
+        deadline = self._clock.monotonic() + START_TIMEOUT_S
+        while True:
+            producer = self._make_producer()
+            try:
+                producer.init_transactions(INIT_TIMEOUT_S)
+            except KafkaException as exception:
+                error: KafkaError = exception.args[0]
+                if error.code() in REFUSALS:
+                    raise KafkaUnavailableError(f"not authorised for transactions: {error.str()}") from exception
+                if self._clock.monotonic() >= deadline:
+                    raise KafkaUnavailableError(f"no transaction coordinator: {error.str()}") from exception
+            else:
+                self._producer = producer
+                return
+
+    def submit(self, transaction: Transaction) -> Future[Settlement]:
+        """Runs a transaction on this object's thread."""
+        return self._executor.submit(self._run, transaction)
+
+    def close(self) -> None:
+        """Takes no more transactions and stops waiting between tries."""
+        self._stop.set()
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _run(self, transaction: Transaction) -> Settlement:
+        began_s = self._clock.monotonic()
+        try:
+            self._attempt(transaction)
+        except KafkaException as exception:
+            return self._recover(transaction, exception.args[0], began_s)
+        return Settlement(committed=True)
+
+    def _attempt(self, transaction: Transaction) -> None:
+        producer = self._held()
+        producer.begin_transaction()
+        for output in transaction.outputs:
+            self._produce(producer, output)
+        offsets = [
+            TopicPartition(self._events_topic, number, offset, self._metadata)
+            for number, offset in transaction.next_offsets.items()
+        ]
+        self._retrying(lambda: producer.send_offsets_to_transaction(offsets, transaction.membership))  # type: ignore[arg-type]
+        self._ending(producer.commit_transaction)
+
+    def _produce(self, producer: Producer, output: Output) -> None:
+        topic, partition, key, value, timestamp_ms, headers = output
+        while True:
+            try:
+                if headers is None:
+                    producer.produce(topic, value, key, partition, timestamp=timestamp_ms)
+                else:
+                    producer.produce(topic, value, key, partition, timestamp=timestamp_ms, headers=headers)  # type: ignore[arg-type]
+            except BufferError:
+                producer.poll(0.05)  # the queue is full: what was sent makes room
+            else:
+                return
+
+    def _recover(self, transaction: Transaction, error: KafkaError, began_s: float) -> Settlement:
+        """Makes sure how the transaction ended, whatever it takes."""
+        age_s = self._clock.monotonic() - began_s
+        log.warning("transaction_failed", error=error.name(), detail=error.str(), age_s=round(age_s, 3))
+        if error.txn_requires_abort():
+            try:
+                self._ending(self._held().abort_transaction)
+            except KafkaException as exception:
+                error = exception.args[0]
+                log.warning("abort_failed", error=error.name(), detail=error.str(), next="a new producer")
+            else:
+                return Settlement(committed=False, error=error.name())
+        if error.code() in FENCED and self._fencing.must_end(self._clock.monotonic(), age_s):
+            raise FencedError(
+                "fenced twice within 60 s: another instance runs with this kafka.instance_id. "
+                "Give each process its own instance_id"
+            )
+        self._rebuild()
+        committed = self._committed(list(transaction.next_offsets))
+        landed = all(committed.get(number) == offset for number, offset in transaction.next_offsets.items())
+        log.info("transaction_resolved", committed=landed)
+        return Settlement(committed=landed, error=error.name())
+
+    def _rebuild(self) -> None:
+        """A new producer under the same id: its epoch shuts out whatever of the old one is still on its way."""
+        self._producer = None
+        for attempt in range(10**6):
+            producer = self._make_producer()
+            try:
+                producer.init_transactions(INIT_TIMEOUT_S)
+            except KafkaException as exception:
+                error: KafkaError = exception.args[0]
+                if error.code() in REFUSALS:
+                    raise KafkaUnavailableError(f"not authorised for transactions: {error.str()}") from exception
+                log.warning("producer_rebuild_failed", error=error.name(), next="tries again")
+                self._back_off(attempt)
+            else:
+                self._producer = producer
+                return
+
+    def _ending(self, end: Callable[[], None]) -> None:
+        """Commits or aborts; an end that was slow or repeated is followed by a new producer."""
+        began_s = self._clock.monotonic()
+        attempts = self._retrying(end)
+        if attempts > 1 or self._clock.monotonic() - began_s > SLOW_END_S:
+            log.info("producer_rebuilt", why="the end of a transaction was slow: a late copy must not meet the next")
+            self._rebuild()
+
+    def _retrying(self, call: Callable[[], None]) -> int:
+        """Makes the same call again while the client says that it is retriable."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                call()
+            except KafkaException as exception:
+                error: KafkaError = exception.args[0]
+                if error.fatal() or error.txn_requires_abort() or not error.retriable():
+                    raise
+                self._back_off(attempt)
+            else:
+                return attempt
+
+    def _back_off(self, attempt: int) -> None:
+        """Exponential with full jitter."""
+        ceiling_s = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(attempt, 10))
+        if self._stop.wait(random.uniform(0, ceiling_s)):  # noqa: S311 - jitter
+            raise FatalError("stopped while a transaction was open: it stays uncommitted")
+
+    def _held(self) -> Producer:
+        assert self._producer is not None, "open() comes first"
+        return self._producer

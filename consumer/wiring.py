@@ -1,0 +1,195 @@
+"""Connects to Kafka and puts the parts of the service together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, Producer
+
+from consumer.aborts import abort_limit
+from consumer.assignment import Phase
+from consumer.dead_letters import Guard
+from consumer.fencing import Fencing
+from consumer.input import KafkaInput
+from consumer.lag import LagMonitor
+from consumer.loop import Loop
+from consumer.processor import Destinations, Processor
+from consumer.restore import BackgroundRestorer, ChangelogReader, StartOffsets, TopicIds
+from consumer.serving import Serving
+from consumer.telemetry import MetricsTelemetry
+from consumer.transactions import Transactor
+from runtime import kafka
+from runtime.clock import Clock
+from runtime.config import Settings
+from runtime.errors import ConfigurationError
+from runtime.metrics import Metrics
+from runtime.topic_specs import BROKER_MESSAGE_BYTES, Topic, batch_bytes, topic_faults, topic_specs
+from runtime.topics import describe
+from schemas.codec import Codec, RegistryUnavailableError, decision_codec, lead_event_codec, lead_profile_codec
+from schemas.errors import RegistryRefusedError
+from schemas.registry import Registry
+from scoring.batching import BatchController
+from scoring.policy import Policy
+from scoring.stream_gates import StreamGates
+
+log = structlog.get_logger(__name__)
+
+DAY_MS = 86_400_000
+REGISTRY_RETRY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A connected instance."""
+
+    loop: Loop
+    source: KafkaInput
+    transactor: Transactor
+    restorer: BackgroundRestorer
+    lag: LagMonitor
+
+    def assignment_status(self) -> list[dict[str, Any]]:
+        """`assignment` of /status: partitions whose state is restored, and those that wait for it."""
+        lags = self.lag.lags
+        rows = []
+        for partition in sorted(self.loop.assignment.snapshot(), key=lambda p: p.number):
+            lag = lags.get(partition.number)
+            rows.append(
+                {
+                    "partition": partition.number,
+                    "next_offset": partition.next_offset if partition.phase is Phase.ACTIVE else None,
+                    "lag_records": None if lag is None else lag.records,
+                    "lag_seconds": None if lag is None else lag.seconds,
+                }
+            )
+        return rows
+
+    def close(self) -> None:
+        """Leaves the group and ends the threads; nothing more is committed."""
+        self.lag.close()
+        self.restorer.close()
+        self.transactor.close()
+        self.loop.ending = True
+        self.source.close()
+
+
+def connect(
+    settings: Settings,
+    serving: Serving,
+    policy: Policy,
+    telemetry: MetricsTelemetry,
+    metrics: Metrics,
+    clock: Clock,
+) -> Parts:
+    """Reaches Kafka, checks the topics and takes over the transactional id.
+
+    Raises:
+        KafkaUnavailableError: Kafka cannot be reached for 30 s, or does not let us in.
+        ConfigurationError: Topics are missing or wrong, or the registry refuses a schema.
+    """
+    admin = kafka.admin(settings)
+    kafka.wait_for_broker(admin)
+    specs = topic_specs(settings, policy.decisions)
+    found = describe(admin, [spec.name for spec in specs])
+    faults = topic_faults(specs, found)
+    if faults:
+        raise ConfigurationError("topics are not as they must be:", faults)
+    events_codec, decisions_codec, profiles_codec = _codecs(settings, policy, clock)
+    topics = settings.topics
+    ids = TopicIds(found[topics.events].topic_id, found[topics.profiles].topic_id)
+    offsets = StartOffsets(_reader(settings), topics.events, ids)
+    limit_bytes = _dead_letter_bytes(found[topics.dead_letters])
+    batch_bytes_max = batch_bytes(specs, found)
+    transactor = Transactor(
+        make_producer=lambda: _producer(settings, batch_bytes_max),
+        committed=offsets.committed,
+        events_topic=topics.events,
+        metadata=ids.to_metadata(),
+        clock=clock,
+        fencing=Fencing(float(settings.kafka.client.get("transaction.timeout.ms", 15_000)) / 1000.0),
+    )
+    transactor.open()
+    changelog = ChangelogReader(_reader(settings), admin, profiles_codec, topics.profiles, settings.kafka.group_id)
+    restorer = BackgroundRestorer(offsets, changelog, clock, metrics.set_restore_seconds)
+    processor = Processor(
+        codecs=(events_codec, decisions_codec, profiles_codec),
+        destinations=Destinations(
+            group_id=settings.kafka.group_id,
+            events=topics.events,
+            decisions=topics.decisions,
+            profiles=topics.profiles,
+            dead_letters=topics.dead_letters,
+            actions={decision: topics.action(decision) for decision in policy.decisions},
+            dead_letter_max_bytes=limit_bytes,
+        ),
+        policy=policy,
+        scorer=serving.scorer,
+        clock=clock,
+        stages=telemetry,
+        dedup_window=settings.state.dedup_window,
+        retention_ms=int(settings.state.retention_days * DAY_MS),
+    )
+    source = KafkaInput(kafka.consumer(settings, **{"enable.partition.eof": True}), topics.events)
+    loop = Loop(
+        source=source,
+        transactions=transactor,
+        restorer=restorer,
+        processor=processor,
+        telemetry=telemetry,
+        clock=clock,
+        guard=Guard(settings.dead_letters.max_consecutive, settings.dead_letters.max_ratio),
+        gates=StreamGates(baseline_engagement=serving.baseline_engagement),
+        controller=BatchController(settings.budget.p95_ms, settings.budget.max_batch),
+        abort_limit=abort_limit,
+    )
+    lag = LagMonitor(
+        admin=admin,
+        consumer=_reader(settings),
+        topic=topics.events,
+        partitions=loop.assignment.snapshot,
+        oldest_unprocessed_ms=loop.oldest_unprocessed_ms,
+        metrics=metrics,
+        clock=clock,
+    )
+    return Parts(loop, source, transactor, restorer, lag)
+
+
+def _codecs(settings: Settings, policy: Policy, clock: Clock) -> tuple[Codec, Codec, Codec]:
+    """Codecs with their schemas registered, if there is a registry; it is waited for."""
+    topics, registry = settings.topics, None
+    if settings.schema_registry.url:
+        registry = Registry(settings.schema_registry.url, settings.schema_registry.client)
+    codecs = (
+        lead_event_codec(f"{topics.events}-value", registry),
+        decision_codec(f"{topics.decisions}-value", registry),
+        lead_profile_codec(f"{topics.profiles}-value", registry),
+    )
+    actions = [decision_codec(f"{topics.action(decision)}-value", registry) for decision in policy.decisions]
+    while True:
+        try:
+            for codec in (*codecs[1:], *actions):
+                codec.register()
+        except RegistryUnavailableError as error:
+            log.warning("registry_unavailable", error=str(error), next="tries again; nothing is read before")
+            clock.sleep(REGISTRY_RETRY_S)
+        except RegistryRefusedError as error:
+            raise ConfigurationError(f"the schema registry refuses a schema: {error}") from error
+        else:
+            return codecs
+
+
+def _dead_letter_bytes(topic: Topic) -> int:
+    """The largest dead letter that its topic takes."""
+    return int((topic.config or {}).get("max.message.bytes", BROKER_MESSAGE_BYTES))
+
+
+def _reader(settings: Settings) -> Consumer:
+    """A consumer beside the group's member: it has the group's id to read offsets, and never joins or commits."""
+    return kafka.consumer(settings, **{"enable.partition.eof": True})
+
+
+def _producer(settings: Settings, batch_bytes_max: int) -> Producer:
+    # A message that waits longer than this is given up while its transaction can still be aborted in time.
+    return kafka.transactional_producer(settings, **{"message.timeout.ms": 10_000, "batch.size": batch_bytes_max})
