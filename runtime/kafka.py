@@ -15,6 +15,7 @@ from runtime.client_properties import CONSUMER_ONLY, PRODUCER_ONLY, for_client
 from runtime.config import Settings
 from runtime.errors import ConfigurationError, KafkaUnavailableError
 from runtime.logging import KAFKA_LOGGER, get_logger
+from runtime.redaction import redacted
 
 log = get_logger(__name__)
 Client = TypeVar("Client")
@@ -83,8 +84,7 @@ def transactional_producer(settings: Settings, **overrides: Any) -> Producer:
     Raises:
         ConfigurationError: librdkafka refuses a property of `kafka.client`.
     """
-    fixed = {"transactional.id": settings.transactional_id, **overrides}
-    return _created(Producer, producer_properties(settings, fixed, TRANSACTION_DEFAULTS))
+    return _created(Producer, transactional_properties(settings, overrides))
 
 
 class Admin(AdminClient):
@@ -120,9 +120,11 @@ def wait_for_broker(client: Admin, timeout_s: float = CONNECT_TIMEOUT_S) -> None
     """
     deadline = time.monotonic() + timeout_s
     while True:
-        client.poll(0)  # serves the error callback
+        asked = client.describe_cluster(request_timeout=min(2.0, max(0.1, deadline - time.monotonic())))
+        while not asked.done():
+            client.poll(0.05)  # serves the error callback
         try:
-            client.describe_cluster(request_timeout=min(2.0, max(0.1, deadline - time.monotonic()))).result()
+            asked.result()
         except KafkaException as exception:
             _give_up_if_refused(client, exception.args[0])
             if time.monotonic() >= deadline:
@@ -162,6 +164,35 @@ def _unreachable(client: Admin, timeout_s: float) -> str:
     )
 
 
+def client_faults(settings: Settings) -> list[str]:
+    """What librdkafka says against `kafka.client`, property by property, or else about all of them together.
+
+    It knows names, values and combinations better than any list of ours. Nothing is connected to.
+    """
+    faults = []
+    for name, value in settings.kafka.client.items():
+        kind: Callable[[dict[str, Any]], Any] = Consumer if name in CONSUMER_ONLY else Producer
+        alone = {**for_client({name: value}, frozenset()), **({"group.id": "check"} if kind is Consumer else {})}
+        shown = redacted(name, str(value))
+        faults += [f"kafka.client.{name} = {shown}: {why}" for why in _refusal(kind, alone)]
+    if not faults:
+        together = _refusal(Consumer, consumer_properties(settings)) or _refusal(
+            Producer, transactional_properties(settings)
+        )
+        faults = [f"kafka.client: {why}" for why in together]
+    return faults
+
+
+def _refusal(kind: Callable[[dict[str, Any]], Any], properties: dict[str, Any]) -> list[str]:
+    silent = {"log_level": "0", "logger": logging.getLogger(KAFKA_LOGGER)}
+    offline = {name: value for name, value in properties.items() if name != "bootstrap.servers"}
+    try:
+        kind({**offline, **silent}).close()
+    except KafkaException as exception:
+        return [_reason(exception)]
+    return []
+
+
 def consumer_properties(settings: Settings, overrides: dict[str, Any] | None = None) -> dict[str, Any]:
     """What `consumer` hands to librdkafka: for tests and documentation."""
     own = for_client(settings.kafka.client, PRODUCER_ONLY)
@@ -179,6 +210,12 @@ def producer_properties(
     left_out = CONSUMER_ONLY if defaults else CONSUMER_ONLY | {"transaction.timeout.ms"}
     own = for_client(settings.kafka.client, left_out)
     return {**_common(settings), **PRODUCER_DEFAULTS, **(defaults or {}), **own, **PRODUCER_FIXED, **(overrides or {})}
+
+
+def transactional_properties(settings: Settings, overrides: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What `transactional_producer` hands to librdkafka: for tests and documentation."""
+    fixed = {"transactional.id": settings.transactional_id, **(overrides or {})}
+    return producer_properties(settings, fixed, TRANSACTION_DEFAULTS)
 
 
 def _common(settings: Settings) -> dict[str, Any]:
@@ -200,7 +237,11 @@ def _created(kind: Callable[[dict[str, Any]], Client], properties: dict[str, Any
     try:
         return kind(properties)
     except KafkaException as exception:
-        reason = exception.args[0].str() if isinstance(exception.args[0], KafkaError) else str(exception)
         raise ConfigurationError(
-            "the Kafka client refuses its configuration:", [f"kafka.client: {reason}"]
+            "the Kafka client refuses its configuration:", [f"kafka.client: {_reason(exception)}"]
         ) from exception
+
+
+def _reason(exception: KafkaException) -> str:
+    error = exception.args[0]
+    return str(error.str()) if isinstance(error, KafkaError) else str(error)

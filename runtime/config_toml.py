@@ -1,0 +1,38 @@
+"""The effective configuration as TOML, which `load` reads again: for people, with secrets redacted."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from runtime.config import Settings
+from runtime.redaction import redacted
+
+
+def to_toml(settings: Settings) -> str:
+    """Writes all sections with all keys.
+
+    >>> print(to_toml(Settings())[-43:], end="")
+    [logging]
+    level = "info"
+    format = "auto"
+    """
+    sections = settings.model_dump(mode="json")
+    return "\n".join(
+        "".join([f"[{name}]\n", *(f"{key} = {_value(redacted(key, value))}\n" for key, value in section.items())])
+        for name, section in sections.items()
+    )
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return '""'
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_text(key)} = {_value(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, float):
+        return f"{value:.0f}" if value.is_integer() else repr(value)
+    return _text(value) if isinstance(value, str) else str(value).lower()
+
+
+def _text(value: str) -> str:
+    """A basic string; JSON's escapes are TOML's, but for DEL, which TOML wants escaped too."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
