@@ -13,7 +13,16 @@ from pydantic import ValidationError
 
 from scoring.manifest import VERSION_PATTERN, Manifest
 
-__all__ = ["MANIFEST_FILE", "MODEL_FILE", "Bundle", "BundleError", "Manifest", "load_bundle", "read_bounded"]
+__all__ = [
+    "MANIFEST_FILE",
+    "MODEL_FILE",
+    "Bundle",
+    "BundleError",
+    "Manifest",
+    "MissingFileError",
+    "load_bundle",
+    "read_bounded",
+]
 
 MODEL_FILE = "model.onnx"
 MANIFEST_FILE = "manifest.json"
@@ -27,6 +36,10 @@ _FAULTS_SHOWN_MAX = 5
 
 class BundleError(Exception):
     """A bundle was refused; the message names the file, what is wrong and what must be. The old model stays."""
+
+
+class MissingFileError(BundleError):
+    """A file is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +79,8 @@ def read_bounded(path: Path, bytes_max: int) -> bytes:
     """The bytes of a regular file of at most `bytes_max` bytes.
 
     Raises:
-        BundleError: Missing, unreadable, not a regular file, or larger.
+        MissingFileError: There is no such file.
+        BundleError: It cannot be read, is not a regular file, or is larger.
     """
     try:
         # Opened without blocking: a named pipe in the file's place would hold the caller for ever.
@@ -75,7 +89,7 @@ def read_bounded(path: Path, bytes_max: int) -> bytes:
                 raise BundleError(f"{path}: must be a regular file")
             content = file.read(bytes_max + 1)
     except FileNotFoundError:
-        raise BundleError(f"{path}: missing") from None
+        raise MissingFileError(f"{path}: missing") from None
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}") from error
     if len(content) > bytes_max:

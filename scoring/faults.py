@@ -1,0 +1,127 @@
+"""Faults put around the model's calls, for tests, drills (`lead-scorer run --inject FAULT`) and the demo's outage."""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scoring.deadline import Predict, Rows
+
+USAGE: Final = (
+    "slow:MS (each call takes MS milliseconds longer), hang, raise, nan or unavailable; with @START+SECONDS only for "
+    "so long, START seconds after the start: slow:200, hang@30+10"
+)
+
+_SPEC: Final = re.compile(
+    r"(?P<kind>[a-z]+)(?:[:=](?P<slow>\d+(?:\.\d+)?)(?:ms)?)?(?:@(?P<start>\d+(?:\.\d+)?)s?(?:\+(?P<lasting>\d+(?:\.\d+)?)s?)?)?"
+)
+
+
+class FaultSpecError(ValueError):
+    """The text names no fault; the message says what does."""
+
+
+class InjectedError(RuntimeError):
+    """The error that an injected fault raises in a model call."""
+
+
+class FaultKind(StrEnum):
+    """What the model does instead of answering."""
+
+    SLOW = "slow"
+    HANG = "hang"
+    RAISE = "raise"
+    NAN = "nan"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault and the span, in seconds since the injector's start, in which calls meet it."""
+
+    kind: FaultKind
+    slow_ms: float = 0
+    start_s: float = 0
+    lasting_s: float = math.inf
+
+
+def parse_fault(text: str) -> Fault:
+    """Reads `--inject`.
+
+    Example:
+        >>> parse_fault("slow:200")
+        Fault(kind=<FaultKind.SLOW: 'slow'>, slow_ms=200.0, start_s=0.0, lasting_s=inf)
+        >>> parse_fault("hang@30+10").start_s
+        30.0
+
+    Raises:
+        FaultSpecError: Not a fault.
+    """
+    match = _SPEC.fullmatch(text.strip().lower())
+    if match is None or match["kind"] not in set(FaultKind):
+        raise FaultSpecError(f"{text!r} is not a fault; must be {USAGE}")
+    kind = FaultKind(match["kind"])
+    if (kind is FaultKind.SLOW) != (match["slow"] is not None):
+        raise FaultSpecError(f"{text!r}: slow, and only slow, takes milliseconds; must be {USAGE}")
+    lasting_s = math.inf if match["lasting"] is None else float(match["lasting"])
+    return Fault(kind, float(match["slow"] or 0), float(match["start"] or 0), lasting_s)
+
+
+class FaultInjector:
+    """Wraps model calls so that they meet a fault while it lasts; `set` may be called from any thread.
+
+    A hanging call returns when its fault is over, as a call that was stuck would.
+
+    Args:
+        monotonic: Seconds of a clock that never goes back.
+        fault: The first fault, counted from now.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], fault: Fault | None = None) -> None:
+        self._monotonic = monotonic
+        self._over = threading.Event()
+        self.set(fault)
+
+    def set(self, fault: Fault | None) -> None:
+        """Replaces the fault, its span counted from now; None ends it."""
+        self._over.set()
+        self._over = threading.Event()
+        self._current = None if fault is None else (fault, self._monotonic() + fault.start_s)
+
+    def wrap(self, predict: Predict) -> Predict:
+        """`predict` with the fault of the moment."""
+
+        def faulty(rows: Rows) -> NDArray[np.float64]:
+            over, current = self._over, self._current
+            if current is None:
+                return predict(rows)
+            fault, start = current
+            left_s = start + fault.lasting_s - self._monotonic()
+            if left_s <= 0 or self._monotonic() < start:
+                return predict(rows)
+            return _meet(fault, left_s, over, predict, rows)
+
+        return faulty
+
+
+def _meet(fault: Fault, left_s: float, over: threading.Event, predict: Predict, rows: Rows) -> NDArray[np.float64]:
+    match fault.kind:
+        case FaultKind.SLOW:
+            over.wait(fault.slow_ms / 1000)
+        case FaultKind.HANG:
+            over.wait(min(left_s, threading.TIMEOUT_MAX))
+        case FaultKind.NAN:
+            return np.full(len(rows), np.nan)
+        case FaultKind.RAISE:
+            raise InjectedError("injected: the model raises")
+        case FaultKind.UNAVAILABLE:
+            raise InjectedError("injected: the model is unavailable")
+    return predict(rows)
