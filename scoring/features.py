@@ -35,10 +35,10 @@ class Observations:
 
     Example:
         >>> observations = Observations()
-        >>> observations.add(Profile(demo_requests=1, company_headcount=800), occurred_at=0, previous_activity_at=None)
+        >>> observations.append(Profile(demo_requests=1, company_headcount=800), 0, previous_activity_at=None)
         >>> matrix = features(observations)
-        >>> matrix.tolist()
-        [[2.0, 4.7..., 8.0, 999.0, 2.0]]
+        >>> matrix.round(3).tolist()
+        [[2.0, 0.0, 8.0, 999.0, 2.0]]
         >>> rule_scores(observations, matrix).tolist()
         [0.7]
     """
@@ -48,7 +48,7 @@ class Observations:
     def __init__(self) -> None:
         self._cells: list[int] = []
 
-    def add(self, profile: Profile, occurred_at: int, previous_activity_at: int | None) -> None:
+    def append(self, profile: Profile, occurred_at: int, previous_activity_at: int | None) -> None:
         """Notes one event.
 
         Args:
@@ -73,6 +73,10 @@ class Observations:
     def columns(self) -> NDArray[np.int64]:
         """The rows as columns, `(6, n) int64`: three counts, headcount, occurred at, previous activity."""
         return np.fromiter(self._cells, dtype=np.int64, count=len(self._cells)).reshape(-1, _COLUMNS).T
+
+    def demo_requests(self) -> NDArray[np.int64]:
+        """The demo requests of each row's lead, `(n,) int64`."""
+        return np.array(self._cells[2::_COLUMNS], dtype=np.int64)
 
 
 def features(observations: Observations) -> NDArray[np.float64]:
@@ -99,7 +103,8 @@ def _engagement(
         + 5 * np.minimum(page_visits, _POINTS_MAX)
         + 20 * np.minimum(demo_requests, _POINTS_MAX)
     )
-    return np.minimum(points, _POINTS_MAX) / 10.0
+    score: NDArray[np.float64] = np.minimum(points, _POINTS_MAX) / 10.0
+    return score
 
 
 def _days_since(occurred_at: NDArray[np.int64], previous_at: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -119,11 +124,11 @@ def rule_scores(observations: Observations, matrix: NDArray[np.float64]) -> NDAr
         observations: The events.
         matrix: Their features.
     """
-    demo_requests = observations.columns()[2]
     tenths = (
         3
-        + 3 * (demo_requests > 0).astype(np.int64)
+        + 3 * (observations.demo_requests() > 0).astype(np.int64)
         + 2 * (matrix[:, 0] > 50.0).astype(np.int64)
         + (matrix[:, 4] >= 2.0).astype(np.int64)  # enterprise or mega
     )
-    return tenths / 10.0
+    scores: NDArray[np.float64] = tenths / 10.0
+    return scores

@@ -82,9 +82,7 @@ def is_duplicate(profile: Profile, hash8: bytes) -> bool:
     return at != -1
 
 
-def apply(
-    profile: Profile, event: LeadEvent, hash8: bytes, *, offset: int, append_ms: int, dedup_window: int
-) -> None:
+def apply(profile: Profile, event: LeadEvent, hash8: bytes, *, offset: int, append_ms: int, dedup_window: int) -> None:
     """Folds one accepted event into the profile, in place.
 
     Args:
