@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from cli import config, topics
+from cli import config, decisions, topics
 from cli.context import Invocation
+from cli.run import run
 from runtime.errors import FatalError
 
 app = typer.Typer(
@@ -22,6 +23,8 @@ app = typer.Typer(
 )
 app.add_typer(topics.app, name="topics")
 app.add_typer(config.app, name="config")
+app.command(epilog="Example: LEAD_SCORER__KAFKA__INSTANCE_ID=a lead-scorer run")(run)
+app.add_typer(decisions.app, name="decisions")
 
 
 def _show_version(asked: bool) -> None:
@@ -48,7 +51,7 @@ def root(
 
     invocation = ctx.ensure_object(Invocation)
     invocation.config = config
-    logging.configure(level="warning")
+    logging.configure(level="warning", format="console")
 
 
 def main() -> None:

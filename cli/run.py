@@ -6,22 +6,21 @@ import sys
 
 import typer
 
-from cli.context import settings_of
+from cli.context import policy_of, settings_of, start_logging
 
 
 def run(ctx: typer.Context) -> None:
-    """Scores lead events until it is stopped.
+    """Scores lead events until it is stopped (SIGTERM or Ctrl-C).
 
     Each process needs its own kafka.instance_id (the host name by default), and the same one again after a restart.
-
-    Example: LEAD_SCORER__KAFKA__INSTANCE_ID=a lead-scorer run
     """
+    settings = settings_of(ctx)
+    policy = policy_of(settings)
+    start_logging(ctx, settings)
+
     from consumer.service import Service
     from consumer.serving import Serving
-    from scoring.policy import Policy
 
-    settings = settings_of(ctx)
-    policy = Policy.load(settings.policy.path or settings.policy.name)
     service = Service(settings, Serving(), policy)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())

@@ -158,8 +158,8 @@ class KafkaInput:
         elif code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
             if readable:
                 raise StateError(
-                    f"{self._topic}-{number}: the next record to be read is gone ({error.str()}). Records were lost to "
-                    "retention or the topic was recreated. `lead-scorer run --rebuild-state` continues with what is left"
+                    f"{self._topic}-{number}: the next record to be read is gone ({error.str()}). Records were lost "
+                    "to retention or the topic was recreated. `lead-scorer run --rebuild-state` continues with what is left"
                 )
         elif code in _UNAUTHORISED:
             raise KafkaUnavailableError(f"not authorised to read {self._topic}: {error.str()}. Check the ACLs")

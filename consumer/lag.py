@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 import structlog
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
 
 from consumer.assignment import Partition, Phase
+from consumer.end_offsets import end_offsets
 from runtime.clock import Clock
 from runtime.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
 INTERVAL_S = 1.0
-REQUEST_TIMEOUT_S = 5.0
 PROBE_S = 1.0
 
 
@@ -75,7 +75,8 @@ class LagMonitor:
     def measure(self) -> None:
         """Sets the lag of every partition whose position is known."""
         known = [p for p in self._partitions() if p.phase is Phase.ACTIVE]
-        self._fetch_ends([p.number for p in known])
+        numbers = [p.number for p in known]
+        self._ends.update(end_offsets(self._admin, self._topic, numbers, IsolationLevel.READ_COMMITTED))
         oldest = self._oldest_unprocessed_ms()
         lags = {p.number: self._lag(p, oldest.get(p.number)) for p in known if p.number in self._ends}
         for number in self.lags.keys() - lags.keys():
@@ -94,16 +95,6 @@ class LagMonitor:
         if oldest_ms is None:
             return Lag(records, 0.0)
         return Lag(records, max(0.0, (self._clock.now_ms() - oldest_ms) / 1000.0))
-
-    def _fetch_ends(self, numbers: list[int]) -> None:
-        asked = {TopicPartition(self._topic, number): OffsetSpec.latest() for number in numbers}
-        if not asked:
-            return
-        futures = self._admin.list_offsets(
-            asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=REQUEST_TIMEOUT_S
-        )
-        for partition, future in futures.items():
-            self._ends[partition.partition] = future.result().offset
 
     def _probe(self, number: int, offset: int) -> int | None:
         """The append time of the first readable record from an offset on; None if there is none."""

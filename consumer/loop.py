@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 IDLE_POLL_S = 0.1
 BUSY_POLL_S = 0.005
 SLICE_RECORDS = 256
-"""So many waiting records are prepared while a commit is under way; fewer wait for it, as one slice costs less than many."""
+"""So many are prepared while a commit is under way; fewer wait for it, as one slice costs less than many."""
 BATCH_BYTES_MAX = 32 * 1024 * 1024
 SERVE_AFTER_S = 1.0
 REVOKE_WAIT_S = 45.0
@@ -214,19 +214,12 @@ class Loop:
         for result in self._restorer.finished():
             if isinstance(result, FatalError):
                 raise result
-            if result.partition.dropped:
-                continue
-            log.info(
-                "partition_restored",
-                partition=result.partition.number,
-                leads=len(result.leads),
-                next_offset=result.next_offset,
-                new=result.new,
-            )
-            self._activate(result)
+            if not result.partition.dropped:
+                self._activate(result)
 
     def _activate(self, restored: Restored) -> None:
         partition = restored.partition
+        log.debug("partition_restored", partition=partition.number, leads=len(restored.leads), new=restored.new)
         partition.leads, partition.next_offset = restored.leads, restored.next_offset
         if restored.new:
             self._starting.append(partition)

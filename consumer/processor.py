@@ -1,4 +1,4 @@
-"""Records to outputs: decode, gate, fold, score, route, encode. No Kafka here; the clock and the model are passed in."""
+"""Records to outputs: decode, gate, fold, score, route, encode. No Kafka here; clock and model are passed in."""
 
 from __future__ import annotations
 

@@ -19,9 +19,10 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
 
 from consumer.assignment import Leads, Partition
+from consumer.end_offsets import end_offsets
 from consumer.ports import Restored
 from consumer.processor import REBUILD_HINT
 from runtime.clock import Clock
@@ -108,11 +109,7 @@ class ChangelogReader:
         return [] if first is None else [first, *self._consumer.consume(CHUNK_RECORDS, timeout=0)]
 
     def _end(self, number: int, isolation: IsolationLevel) -> int:
-        partition = TopicPartition(self._topic, number)
-        request = {partition: OffsetSpec.latest()}
-        futures = self._admin.list_offsets(request, isolation_level=isolation, request_timeout=REQUEST_TIMEOUT_S)
-        end: int = futures[partition].result().offset
-        return end
+        return end_offsets(self._admin, self._topic, [number], isolation)[number]
 
     def _apply(self, messages: list[Message], changelog: Changelog, number: int, end: int) -> bool:
         """Folds messages into the state; True at the end of the partition."""
@@ -260,7 +257,9 @@ class BackgroundRestorer:
             for partition in partitions:
                 self._restore(partition)
             if partitions:
-                self._report_seconds(self._clock.monotonic() - began_s)
+                seconds = self._clock.monotonic() - began_s
+                self._report_seconds(seconds)
+                log.info("restored", partitions=[p.number for p in partitions], seconds=round(seconds, 3), next="reads")
 
     def _restore(self, partition: Partition) -> None:
         """Tries until it is restored, impossible, or not wanted any more."""
@@ -294,8 +293,8 @@ class BackgroundRestorer:
             return None
         if new and changelog.leads:
             raise StateError(
-                f"partition {number} has the profiles of {len(changelog.leads)} leads but no committed offset: the group's "
-                f"offsets expired or were deleted. {REBUILD_HINT}"
+                f"partition {number} has the profiles of {len(changelog.leads)} leads but no committed offset: "
+                f"the group's offsets expired or were deleted. {REBUILD_HINT}"
             )
         if not new and changelog.last_offset >= next_offset:
             raise StateError(

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from consumer.batch import Batch
+from consumer.batch import Batch, Tally
 from runtime.clock import Clock
 from runtime.metrics import Metrics
 
@@ -47,11 +47,17 @@ class MetricsTelemetry:
 
     def committed(self, batch: Batch) -> None:
         """Counts what a batch gave."""
-        metrics, tally = self._metrics, batch.tally
-        metrics.count_transactions("committed")
+        self._metrics.count_transactions("committed")
         if not batch.records:
             return
-        metrics.observe_batch(len(batch.records))
+        self._metrics.observe_batch(len(batch.records))
+        self._count(batch.tally)
+        self._observe(batch.tally)
+        for gate, ratio in batch.gates.ratios()._asdict().items():
+            self._metrics.set_gate_ratio(gate, ratio)
+
+    def _count(self, tally: Tally) -> None:
+        metrics = self._metrics
         for result, n in tally.results.items():
             metrics.count_events(result, n)
         for (decision, scored_by), n in tally.decisions.items():
@@ -62,15 +68,14 @@ class MetricsTelemetry:
             metrics.count_fallbacks(reason, n)
         for reason, n in tally.dead_letters.items():
             metrics.count_dead_letters(reason, n)
-            if reason == "internal_error":
-                metrics.count_errors("record", n)
+        metrics.count_errors("record", tally.dead_letters["internal_error"])
+
+    def _observe(self, tally: Tally) -> None:
         if tally.scored_append_ms:
             late_ms = self._clock.now_ms() - np.array(tally.scored_append_ms, dtype=np.float64)
-            metrics.observe_latencies(np.maximum(late_ms, 0.0) / 1000.0)
+            self._metrics.observe_latencies(np.maximum(late_ms, 0.0) / 1000.0)
         if tally.model_scores:
-            metrics.observe_scores(np.array(tally.model_scores))
-        for gate, ratio in batch.gates.ratios()._asdict().items():
-            metrics.set_gate_ratio(gate, ratio)
+            self._metrics.observe_scores(np.array(tally.model_scores))
 
     def aborted(self, error: str | None) -> None:
         """A transaction was aborted."""

@@ -119,7 +119,7 @@ class Transactor:
             TopicPartition(self._events_topic, number, offset, self._metadata)
             for number, offset in transaction.next_offsets.items()
         ]
-        self._retrying(lambda: producer.send_offsets_to_transaction(offsets, transaction.membership))  # type: ignore[arg-type]
+        self._retrying(lambda: producer.send_offsets_to_transaction(offsets, transaction.membership))
         self._ending(producer.commit_transaction)
 
     def _produce(self, producer: Producer, output: Output) -> None:

@@ -1,0 +1,28 @@
+"""Where partitions end, asked of the brokers."""
+
+from __future__ import annotations
+
+from confluent_kafka import IsolationLevel, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec  # the package exports it without saying so
+
+REQUEST_TIMEOUT_S = 10.0
+
+
+def end_offsets(admin: AdminClient, topic: str, numbers: list[int], isolation: IsolationLevel) -> dict[int, int]:
+    """The end offset of each partition.
+
+    Args:
+        admin: The cluster.
+        topic: Whose partitions.
+        numbers: Which of them.
+        isolation: `READ_COMMITTED` gives the last stable offset, `READ_UNCOMMITTED` the high watermark.
+
+    Raises:
+        KafkaException: A broker does not answer.
+    """
+    asked = {TopicPartition(topic, number): OffsetSpec.latest() for number in numbers}  # type: ignore[no-untyped-call]
+    if not asked:
+        return {}
+    futures = admin.list_offsets(asked, isolation_level=isolation, request_timeout=REQUEST_TIMEOUT_S)
+    return {partition.partition: future.result().offset for partition, future in futures.items()}

@@ -1,0 +1,56 @@
+"""Reads a topic beside the group: for the terminal, for dead letters, for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from runtime.errors import ConfigurationError
+
+METADATA_TIMEOUT_S = 10.0
+POLL_S = 0.2
+CHUNK_RECORDS = 500
+
+
+def read_topic(
+    consumer: Consumer,
+    topic: str,
+    *,
+    from_beginning: bool = True,
+    follow: bool = False,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Message]:
+    """The committed records of a topic, in order for each partition.
+
+    Args:
+        consumer: Read committed, `enable.partition.eof`; it is assigned here and never commits.
+        topic: What to read.
+        from_beginning: From the first record, else only what comes from now on.
+        follow: Goes on at the end; otherwise it ends once every partition was read to where it ended at the time.
+        stopped: Asked between polls.
+
+    Raises:
+        ConfigurationError: There is no such topic.
+        KafkaException: Kafka does not let us read it.
+    """
+    partitions = consumer.list_topics(topic, timeout=METADATA_TIMEOUT_S).topics[topic].partitions
+    if not partitions:
+        raise ConfigurationError(f"{topic}: does not exist; `lead-scorer topics create` creates it")
+    start = OFFSET_BEGINNING if from_beginning else OFFSET_END
+    consumer.assign([TopicPartition(topic, number, start) for number in partitions])
+    open_partitions = set(partitions)
+    while (open_partitions or follow) and not stopped():
+        for message in _poll(consumer):
+            error = message.error()
+            if error is None:
+                yield message
+            elif error.code() == KafkaError._PARTITION_EOF:
+                open_partitions.discard(message.partition())
+            else:
+                raise KafkaException(error)
+
+
+def _poll(consumer: Consumer) -> list[Message]:
+    first = consumer.poll(POLL_S)
+    return [] if first is None else [first, *consumer.consume(CHUNK_RECORDS, timeout=0)]
