@@ -3,25 +3,44 @@
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.context import policy_of, settings_of, start_logging
 
+if TYPE_CHECKING:
+    from runtime.config import Settings
+    from scoring.faults import Fault
 
-def run(ctx: typer.Context) -> None:
+
+def run(
+    ctx: typer.Context,
+    inject: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FAULT",
+            help="For drills (drills.enabled): what the model does instead of answering: slow:MS, hang, raise, nan or "
+            "unavailable, with @START+SECONDS only for so long.",
+        ),
+    ] = None,
+) -> None:
     """Scores lead events until it is stopped (SIGTERM or Ctrl-C).
 
     Each process needs its own kafka.instance_id (the host name by default), and the same one again after a restart.
     """
     settings = settings_of(ctx)
     policy = policy_of(settings)
+    fault = _fault(settings, inject)
     start_logging(ctx, settings)
 
     from consumer.service import Service
     from consumer.serving import Serving
+    from runtime.clock import SystemClock
+    from scoring.faults import FaultInjector
 
-    service = Service(settings, Serving(), policy)
+    clock = SystemClock()
+    service = Service(settings, Serving(settings, clock, FaultInjector(clock.monotonic, fault)), policy, clock)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())
     code = service.run()
@@ -29,3 +48,17 @@ def run(ctx: typer.Context) -> None:
     sys.stderr.flush()
     # A thread may still wait in the client for a broker that is gone; an ordinary exit would wait with it.
     os._exit(code)
+
+
+def _fault(settings: "Settings", text: str | None) -> "Fault | None":
+    if text is None:
+        return None
+    from runtime.errors import ConfigurationError
+    from scoring.faults import FaultSpecError, parse_fault
+
+    if not settings.drills.enabled:
+        raise ConfigurationError("--inject is refused: set drills.enabled = true, and never in production")
+    try:
+        return parse_fault(text)
+    except FaultSpecError as error:
+        raise ConfigurationError(f"--inject: {error}") from error

@@ -159,7 +159,7 @@ class KafkaInput:
             if readable:
                 raise StateError(
                     f"{self._topic}-{number}: the next record to be read is gone ({error.str()}). Records were lost "
-                    "to retention or the topic was recreated. `lead-scorer run --rebuild-state` continues with what is left"
+                    "to retention or the topic was recreated. `lead-scorer run --rebuild-state` goes on with the rest"
                 )
         elif code in _UNAUTHORISED:
             raise KafkaUnavailableError(f"not authorised to read {self._topic}: {error.str()}. Check the ACLs")

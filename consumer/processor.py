@@ -69,6 +69,7 @@ class Processor:
         destinations: Destinations,
         policy: Policy,
         scorer: Scorer,
+        baseline_engagement: Callable[[], float | None],
         clock: Clock,
         stages: Stages,
         dedup_window: int,
@@ -80,6 +81,7 @@ class Processor:
         self._encode_profile = profile_codec.encode
         self._to = destinations
         self._policy, self._scorer, self._clock, self._stages = policy, scorer, clock, stages
+        self._baseline_engagement = baseline_engagement
         self._dedup_window, self._retention_ms = dedup_window, retention_ms
 
     def prepare(self, records: list[Record], batch: Batch) -> None:
@@ -254,6 +256,7 @@ class Processor:
         verdicts = self._scorer.score(matrix, baseline)
         inferred = perf_counter()
         self._stages.stage("inference", inferred - started)
+        batch.gates.baseline_engagement = self._baseline_engagement()
         batch.gates.add_engagement(matrix[:, 0])
         routes = self._route(accepted, verdicts)
         explained = self._reasons(matrix, verdicts, routes)

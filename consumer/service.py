@@ -68,6 +68,7 @@ class Service:
             while self._thread.is_alive() and not self._stop.is_set():
                 self._thread.join(0.2)
             self._thread.join(COMMIT_GRACE_S + LEAVE_GRACE_S)
+        self._serving.close()
         return self._outcome()
 
     def _outcome(self) -> int:

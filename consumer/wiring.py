@@ -126,6 +126,7 @@ def connect(
         ),
         policy=policy,
         scorer=serving.scorer,
+        baseline_engagement=lambda: serving.baseline_engagement,
         clock=clock,
         stages=telemetry,
         dedup_window=settings.state.dedup_window,
@@ -140,7 +141,7 @@ def connect(
         telemetry=telemetry,
         clock=clock,
         guard=Guard(settings.dead_letters.max_consecutive, settings.dead_letters.max_ratio),
-        gates=StreamGates(baseline_engagement=serving.baseline_engagement),
+        gates=StreamGates(),
         controller=BatchController(settings.budget.p95_ms, settings.budget.max_batch),
         abort_limit=abort_limit,
     )
