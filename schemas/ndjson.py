@@ -105,6 +105,11 @@ def format_event(event: Mapping[str, Any]) -> str:
     return _encode(row)
 
 
+def field_names() -> tuple[str, ...]:
+    """The fields of LeadEvent, in the schema's order."""
+    return tuple(field.name for field in _fields())
+
+
 def kind(value: object) -> str:
     """What sort of JSON value this is, for messages that must not quote it."""
     return "null" if value is None else _KINDS.get(type(value), "an integer")

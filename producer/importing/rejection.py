@@ -1,0 +1,29 @@
+"""A row that does not go through."""
+
+from typing import NamedTuple
+
+
+class RowError(ValueError):
+    """The row is no event. The message names the column or field and quotes no value.
+
+    Attributes:
+        code: What is wrong, to count by.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Rejection(NamedTuple):
+    """What is reported of a rejected row.
+
+    Attributes:
+        line: Number of its first line in the file, from 1.
+        code: What is wrong, of a small set, to count by.
+        message: What is wrong, in words and without lead data.
+    """
+
+    line: int
+    code: str
+    message: str

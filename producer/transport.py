@@ -1,0 +1,141 @@
+"""Bytes to a topic: back-pressure, and failures that reach the caller."""
+
+import contextlib
+from collections.abc import Callable
+from functools import partial
+from typing import Final, Protocol
+
+from confluent_kafka import KafkaError, KafkaException
+
+from producer.errors import DeliveryError, DeliveryFailure
+from runtime.clock import Clock, SystemClock
+
+OnDelivery = Callable[[str, DeliveryFailure | None], None]
+
+_SLICE_S: Final = 0.2  # the client does not notice Ctrl-C while it waits
+_PURGED: Final = {
+    KafkaError._PURGE_QUEUE: "given up: not delivered in time",
+    KafkaError._PURGE_INFLIGHT: "given up: sent but not acknowledged in time, it may have arrived",
+}
+
+
+class Client(Protocol):
+    """What is used of `confluent_kafka.Producer`."""
+
+    def produce(self, topic: str, value: bytes | None, key: bytes | None, *, on_delivery: Callable[..., None]) -> None:
+        """Queues a record; raises BufferError when the queue is full."""
+
+    def poll(self, timeout: float) -> int:
+        """Calls the delivery callbacks that are due."""
+
+    def flush(self, timeout: float) -> int:
+        """Waits until the queue is empty; gives what is left in it."""
+
+    def purge(self) -> None:
+        """Gives up what is queued and in flight."""
+
+    def __len__(self) -> int: ...
+
+
+class Transport:
+    """Records to one topic, through the client's queue. May be used by several threads.
+
+    A failed delivery is known only later: it is kept, and raised by the next `send`, by `flush` or by `close`.
+
+    Args:
+        client: A Kafka producer.
+        topic: Where the records go.
+        queue_timeout_s: How long `send` waits for room in the queue.
+        on_delivery: Called for each record with its label and its failure or None, from within the calls here.
+        clock: Times the waiting.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        topic: str,
+        *,
+        queue_timeout_s: float,
+        on_delivery: OnDelivery | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.delivered = 0
+        self._client = client
+        self._topic = topic
+        self._queue_timeout_s = queue_timeout_s
+        self._on_delivery = on_delivery
+        self._clock = clock or SystemClock()
+        self._failures: list[DeliveryFailure] = []
+
+    def send(self, key: bytes | None, value: bytes | None, label: str) -> None:
+        """Queues a record; its delivery is reported under the label, the event id.
+
+        Raises:
+            DeliveryError: An earlier record was not delivered (this one is then not queued: call again), this one
+                cannot be (too large), or there was no room in the queue for `queue_timeout_s`.
+        """
+        if self._failures:
+            self._raise_failures()
+        report = partial(self._report, label)
+        try:
+            self._client.produce(self._topic, value, key, on_delivery=report)
+        except BufferError:
+            self._send_when_there_is_room(key, value, label, report)
+        except KafkaException as error:
+            raise DeliveryError([DeliveryFailure(label, error.args[0].str())]) from error
+        self._client.poll(0)
+
+    def wait(self, seconds: float) -> None:
+        """Lets time pass while deliveries are reported."""
+        deadline = self._clock.monotonic() + seconds
+        while (left := deadline - self._clock.monotonic()) > 0:
+            self._client.poll(min(left, _SLICE_S))
+
+    def flush(self, timeout_s: float) -> None:
+        """Waits until everything sent so far is acknowledged.
+
+        Raises:
+            DeliveryError: Something was not delivered. What is still under way then goes on, but for that which is
+                named here.
+        """
+        if self._drain(timeout_s):
+            self._client.purge()
+            self._drain(1.0)  # only the reports of what was given up
+        if self._failures:
+            self._raise_failures()
+
+    def _drain(self, timeout_s: float) -> int:
+        deadline = self._clock.monotonic() + timeout_s
+        while (left := deadline - self._clock.monotonic()) > 0:
+            if not self._client.flush(min(left, _SLICE_S)):
+                return 0
+        return len(self._client)
+
+    def _send_when_there_is_room(
+        self, key: bytes | None, value: bytes | None, label: str, report: Callable[..., None]
+    ) -> None:
+        deadline = self._clock.monotonic() + self._queue_timeout_s
+        while (left := deadline - self._clock.monotonic()) > 0:
+            self._client.poll(min(left, _SLICE_S))
+            with contextlib.suppress(BufferError):
+                self._client.produce(self._topic, value, key, on_delivery=report)
+                return
+        reason = f"no room in the client's queue for {self._queue_timeout_s:g} s: the brokers are slow or gone"
+        raise DeliveryError([*self._taken_failures(), DeliveryFailure(label, reason)])
+
+    def _report(self, label: str, error: KafkaError | None, _record: object) -> None:
+        failure = None
+        if error is None:
+            self.delivered += 1
+        else:
+            failure = DeliveryFailure(label, _PURGED.get(error.code(), error.str()))
+            self._failures.append(failure)
+        if self._on_delivery is not None:
+            self._on_delivery(label, failure)
+
+    def _taken_failures(self) -> list[DeliveryFailure]:
+        taken, self._failures = self._failures, []
+        return taken
+
+    def _raise_failures(self) -> None:
+        raise DeliveryError(self._taken_failures())
