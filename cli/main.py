@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import config, decisions, topics
+from cli import config, decisions, produce, topics
 from cli.context import Invocation
 from cli.run import run
 from runtime.errors import FatalError
@@ -25,6 +25,7 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(config.app, name="config")
 app.command(epilog="Example: LEAD_SCORER__KAFKA__INSTANCE_ID=a lead-scorer run")(run)
 app.add_typer(decisions.app, name="decisions")
+app.add_typer(produce.app, name="produce")
 
 
 def _show_version(asked: bool) -> None:
