@@ -228,8 +228,8 @@ def _common(settings: Settings) -> dict[str, Any]:
 
 
 def log_error(error: KafkaError) -> None:
-    """Logs a client's error; librdkafka itself goes on trying, unless it is fatal."""
-    level = log.error if error.fatal() else log.warning
+    """Logs what a client cannot recover from; what it can, it tries again, and its own log says so."""
+    level = log.error if error.fatal() else log.debug
     level("kafka_client_error", code=error.name(), reason=error.str(), fatal=error.fatal())
 
 

@@ -3,6 +3,8 @@
 import logging
 import re
 import sys
+import time
+from collections.abc import Callable
 from typing import IO, Any, Literal
 
 import structlog
@@ -16,6 +18,10 @@ KAFKA_LOGGER = "librdkafka"
 _KAFKA_LINE = re.compile(
     r"(?P<facility>\S+) \[(?P<client>[^\]]*)\] (?:\[thrd:(?P<thread>[^\]]*)\]: )?(?P<message>.*)", re.DOTALL
 )
+
+_NUMBER = re.compile(r"\d+")
+REPEAT_EVERY_S = 30.0
+REPEAT_KEYS_MAX = 256
 
 
 def configure(level: Level = "info", format: Format = "auto", stream: IO[str] | None = None) -> None:  # noqa: A002
@@ -41,9 +47,36 @@ def configure(level: Level = "info", format: Format = "auto", stream: IO[str] | 
             foreign_pre_chain=[*shared, _kafka_line], processors=_rendering(console, out)
         )
     )
+    logging.getLogger(KAFKA_LOGGER).filters[:] = [RepeatFilter()]
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+
+
+class RepeatFilter(logging.Filter):
+    """Lets a line through once in a while: librdkafka says at every attempt that a broker is not there.
+
+    Lines that differ in numbers only are the same; what was held back is told with the next one (`repeated`).
+    """
+
+    def __init__(self, every_s: float = REPEAT_EVERY_S, monotonic: Callable[[], float] = time.monotonic):
+        super().__init__()
+        self._every_s = every_s
+        self._monotonic = monotonic
+        self._last: dict[str, tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to write the line."""
+        key, now = _NUMBER.sub("#", record.getMessage()), self._monotonic()
+        written_at, held_back = self._last.get(key, (-self._every_s, 0))
+        if now - written_at < self._every_s:
+            self._last[key] = (written_at, held_back + 1)
+            return False
+        if len(self._last) >= REPEAT_KEYS_MAX:
+            self._last.clear()
+        self._last[key] = (now, 0)
+        record.repeated = held_back
+        return True
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
@@ -76,4 +109,6 @@ def _kafka_line(_logger: WrappedLogger, _method: str, event: EventDict) -> Event
     if event.get("logger") != KAFKA_LOGGER or not (line := _KAFKA_LINE.fullmatch(str(event["event"]))):
         return event
     fields: dict[str, Any] = {key: value for key, value in line.groupdict().items() if value}
+    if repeated := getattr(event.get("_record"), "repeated", 0):
+        fields["repeated"] = repeated
     return {**event, **fields, "event": "kafka_client_log"}
