@@ -58,7 +58,8 @@ class _Lane:
         self.inbox: SimpleQueue[_Call | None] = SimpleQueue()
         self._idle = idle
         self._abandoned = abandoned
-        threading.Thread(target=self._run, args=(make,), name="model-call", daemon=True).start()
+        self.thread = threading.Thread(target=self._run, args=(make,), name="model-call", daemon=True)
+        self.thread.start()
 
     def _run(self, make: Callable[[], Predict]) -> None:
         try:

@@ -80,6 +80,15 @@ class GuardedScorer:
         """As of the last batch: an open breaker turns half-open with the first batch after its time."""
         return self._breaker.state
 
+    @property
+    def calls_out(self) -> int:
+        """Calls past their deadline that have not returned.
+
+        While there are any, the process must end by `os._exit` (after flushing): the destructors of ONNX Runtime abort
+        a process in which a call is still running, and its exit code with it.
+        """
+        return self._abandoned.count
+
     def offer(self, model: Model | None, absent: str = "no_model") -> None:
         """Gives the model for the next batches; without one the rules answer, with `absent` as the reason."""
         self._offer = _Offer(model, absent)
