@@ -9,12 +9,13 @@ from schemas.errors import (
     RegistryUnavailableError,
     UndecodableError,
     UnknownSchemaError,
+    UnresolvableError,
     UnwritableError,
 )
 from schemas.reading import Read
 from schemas.registry import Registry
 from schemas.released import fingerprints
-from schemas.resolution import UnresolvableError, reader_of
+from schemas.resolution import reader_of
 from schemas.writing import writer_of
 
 __all__ = [
@@ -111,11 +112,10 @@ class Codec:
 
     def _reader(self, head: bytes) -> Read:
         """The reader for a head that was not seen before."""
-        writer = self._by_id(head) if head[0] == _CONFLUENT else _by_fingerprint(head)
         try:
-            read = reader_of(writer, self._schema)
+            read = reader_of(self._by_id(head) if head[0] == _CONFLUENT else _by_fingerprint(head), self._schema)
         except UnresolvableError as error:
-            raise UndecodableError(f"the writer's schema does not resolve to {self._name}: {error}") from None
+            read = reading.refusal(f"the writer's schema does not resolve to {self._name}: {error}")
         self._readers[head] = read
         return read
 
@@ -124,7 +124,7 @@ class Codec:
             raise UndecodableError("ends before the schema's id")
         if self._registry is None:
             raise UnknownSchemaError("a schema id, and no registry is configured (schema_registry.url)")
-        return released.parse(self._registry.schema_by_id(int.from_bytes(head[1:])))
+        return released.parse_foreign(self._registry.schema_by_id(int.from_bytes(head[1:])))
 
 
 def _by_fingerprint(head: bytes) -> released.Schema:

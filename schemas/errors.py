@@ -5,6 +5,10 @@ class UndecodableError(Exception):
     """The bytes hold no such record: a dead letter `undecodable`; going on with the next record is right."""
 
 
+class UnresolvableError(UndecodableError):
+    """The writer's schema is known, and nothing written with it can be read as ours; so it will stay."""
+
+
 class UnknownSchemaError(Exception):
     """The schema that the record was written with is not known: a dead letter `unknown_schema`."""
 

@@ -19,6 +19,7 @@ Read = Callable[[bytes, int], tuple[Any, int]]
 
 _FLOAT: Final = struct.Struct("<f")
 _DOUBLE: Final = struct.Struct("<d")
+_MESSAGE_MAX: Final = 200  # characters: the names of a thousand records, one in the other, help nobody
 
 
 class Malformed(Exception):  # noqa: N818 - internal: the codec names it UndecodableError
@@ -33,7 +34,7 @@ def describe(fault: BaseException) -> str:
     """What a fault says about the bytes, without quoting them."""
     match fault:
         case Malformed():
-            return str(fault)
+            return str(fault)[:_MESSAGE_MAX]
         case UnicodeDecodeError():
             return "text that is not UTF-8"
         case RecursionError():
@@ -148,10 +149,15 @@ def enum_reader(symbols: list[str]) -> Read:
     by_raw = {2 * index: symbol for index, symbol in enumerate(symbols)}  # as on the wire: zig-zag doubles it
 
     def read(value: bytes, at: int) -> tuple[str, int]:
-        raw, at = read_raw(value, at)
-        if raw not in by_raw:
+        raw = value[at]
+        if raw < 0x80:
+            at += 1
+        else:
+            raw, at = read_raw(value, at)
+        symbol = by_raw.get(raw)
+        if symbol is None:
             raise Malformed("an enum index that names no symbol")
-        return by_raw[raw], at
+        return symbol, at
 
     return read
 
@@ -170,6 +176,15 @@ def union_reader(branches: list[Read]) -> Read:
         if raw not in by_raw:
             raise Malformed("a union index that names no branch")
         return by_raw[raw](value, at)
+
+    return read
+
+
+def refusal(reason: str) -> Read:
+    """Stands for a type that cannot be read."""
+
+    def read(_value: bytes, _at: int) -> tuple[Any, int]:
+        raise Malformed(reason)
 
     return read
 
@@ -213,7 +228,7 @@ def blocks_reader(read_item: Read, gather: Callable[[list[Any]], Any]) -> Read:
             count, at = read_long(value, at)
             if count == 0:
                 return gather(items), at
-            end = -1
+            end = None
             if count < 0:  # then the size of the block in bytes follows
                 size, at = read_long(value, at)
                 count, end = -count, at + size
@@ -225,7 +240,7 @@ def blocks_reader(read_item: Read, gather: Callable[[list[Any]], Any]) -> Read:
                 if at == start:
                     raise Malformed("items without bytes")
                 items.append(item)
-            if end not in (-1, at):
+            if end not in (None, at):
                 raise Malformed("a block that is not of its size")
 
     return read

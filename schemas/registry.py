@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from schemas.errors import RegistryRefusedError, RegistryUnavailableError, UndecodableError, UnknownSchemaError
+from schemas.errors import RegistryRefusedError, RegistryUnavailableError, UnknownSchemaError, UnresolvableError
 
 __all__ = ["Registry", "RegistryRefusedError", "RegistryUnavailableError", "UnknownSchemaError"]
 
@@ -51,7 +51,7 @@ class Registry:
 
         Raises:
             UnknownSchemaError: The registry says that it has no schema with this id.
-            UndecodableError: The schema is not Avro.
+            UnresolvableError: The schema is not Avro.
             RegistryUnavailableError: It says nothing: wait, then ask again.
         """
         if schema_id in self._schemas:
@@ -66,7 +66,7 @@ class Registry:
             self._remember_unknown(schema_id)
             raise _unknown(schema_id) from None
         if (schema.schema_type or "AVRO") != "AVRO" or not schema.schema_str:
-            raise UndecodableError(f"schema {schema_id} is of type {schema.schema_type}, not AVRO")
+            raise UnresolvableError(f"schema {schema_id} is of type {schema.schema_type}, not AVRO")
         self._schemas[schema_id] = schema.schema_str
         return schema.schema_str
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from fastavro import parse_schema
 from fastavro.schema import SchemaParseException, fingerprint, to_parsing_canonical_form
 
-from schemas.errors import UndecodableError
+from schemas.errors import UnresolvableError
 
 NAMES: Final = ("lead_event", "decision", "lead_profile")
 _FOLDER: Final = resources.files("schemas")
@@ -54,7 +54,7 @@ def current(name: str) -> Schema:
     >>> current("lead_event").root["name"]
     'lead.LeadEvent'
     """
-    return _parse(json.loads(text(name)))
+    return parse(text(name))
 
 
 def history(name: str) -> dict[int, str]:
@@ -81,18 +81,23 @@ def fingerprints() -> dict[str, str]:
 
 
 def parse(avsc: str) -> Schema:
-    """A writer's schema.
+    """A schema of ours: a fault in it is ours too, and surfaces as fastavro's or json's exception."""
+    return _parse(json.loads(avsc))
+
+
+def parse_foreign(avsc: str) -> Schema:
+    """The schema of some writer.
 
     Its defaults are dropped unread: resolution never looks at a writer's, and other implementations let some pass
-    that fastavro refuses (0 for a double).
+    that fastavro refuses (0 for a double). References to other subjects are not followed.
 
     Raises:
-        UndecodableError: The text is no Avro schema.
+        UnresolvableError: The text is no Avro schema, or not a whole one.
     """
     try:
         return _parse(json.loads(avsc, object_hook=_without_default))
     except (ValueError, KeyError, TypeError, AttributeError, SchemaParseException, RecursionError) as error:
-        raise UndecodableError(f"the writer's schema is no Avro schema ({type(error).__name__})") from None
+        raise UnresolvableError(f"it is no Avro schema ({type(error).__name__})") from None
 
 
 def _without_default(part: dict[str, Any]) -> dict[str, Any]:
@@ -102,5 +107,4 @@ def _without_default(part: dict[str, Any]) -> dict[str, Any]:
 def _parse(source: Any) -> Schema:
     named: dict[str, Any] = {}
     root = parse_schema(source, named, _write_hint=False)
-    canonical = to_parsing_canonical_form(source)
-    return Schema(root, named, bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO")))
+    return Schema(root, named, bytes.fromhex(fingerprint(to_parsing_canonical_form(source), "CRC-64-AVRO")))

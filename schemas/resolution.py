@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from schemas import reading
+from schemas.errors import UnresolvableError
 from schemas.reading import Malformed, Read
 from schemas.released import Schema
 
@@ -32,10 +33,6 @@ _PROMOTED: Final[dict[tuple[str, str], Callable[[Any], Any] | None]] = {
 }
 
 
-class UnresolvableError(Exception):
-    """No data of the writer's schema can be read as the reader's; says which field and why."""
-
-
 def reader_of(writer: Schema, reader: Schema) -> Read:
     """The function that reads what `writer` wrote as `reader` has it.
 
@@ -45,9 +42,12 @@ def reader_of(writer: Schema, reader: Schema) -> Read:
     lacks) is refused when such a datum comes.
 
     Raises:
-        UnresolvableError: The two do not go together whatever the datum.
+        UnresolvableError: The two do not go together whatever the datum; says which field and why.
     """
-    return _Resolver(writer, reader).resolve(writer.root, reader.root)
+    try:
+        return _Resolver(writer, reader).resolve(writer.root, reader.root)
+    except RecursionError:
+        raise UnresolvableError("it nests too deep") from None
 
 
 class _Resolver:
@@ -144,7 +144,7 @@ class _Resolver:
         try:
             return self.resolve(writer, reader)
         except UnresolvableError as error:
-            return _refusal(str(error))
+            return reading.refusal(str(error))
 
 
 def _key(kind: Type) -> str:
@@ -218,13 +218,6 @@ def _same_name(writer: Type, reader: Type) -> None:
     theirs, ours = (part["name"].rpartition(".")[2] for part in (writer, reader))
     if theirs != ours:
         raise UnresolvableError(f"{theirs} is not {ours}")
-
-
-def _refusal(reason: str) -> Read:
-    def read(_value: bytes, _at: int) -> tuple[Any, int]:
-        raise Malformed(reason)
-
-    return read
 
 
 def _same(items: list[Any]) -> list[Any]:

@@ -104,9 +104,20 @@ def _string(out: bytearray, value: Any) -> None:
 
 
 def _double(out: bytearray, value: Any) -> None:
-    if value.__class__ is not float and not isinstance(value, float):  # numpy's float64 is a float
-        raise _refuse(value, "a float")
+    if value.__class__ is not float:
+        value = _as_float(value)
     out += _DOUBLE(value)
+
+
+def _as_float(value: Any) -> float:
+    if isinstance(value, float):  # numpy's float64, say
+        return value
+    if value.__class__ is not int:
+        raise _refuse(value, "a float")
+    try:
+        return float(value)
+    except OverflowError:
+        raise _refuse(value, "a float of 64 bits") from None
 
 
 def _boolean(out: bytearray, value: Any) -> None:
