@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import ssl
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -94,7 +95,7 @@ def _download(what: str, pins: Sequence[Pin], scratch: Path, target: Path) -> No
     console.print(f"Downloading {what} ({total / 1e6:.0f} MB, kept in {target.parent.parent})", highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     progress = Progress(*columns, TransferSpeedColumn(), TimeRemainingColumn(), console=console)
-    with progress, ThreadPoolExecutor(WORKERS) as pool:
+    with _system_certificates(), progress, ThreadPoolExecutor(WORKERS) as pool:
         task = progress.add_task(what, total=total)
 
         def one(pin: Pin) -> None:
@@ -102,6 +103,22 @@ def _download(what: str, pins: Sequence[Pin], scratch: Path, target: Path) -> No
 
         list(pool.map(one, pins))
         progress.update(task, completed=total)
+
+
+@contextmanager
+def _system_certificates() -> Iterator[None]:
+    """Lets jgo's HTTP client trust whom the system trusts, as pip does: a company's own authority is only there."""
+    paths = ssl.get_default_verify_paths()
+    hashed = paths.capath if paths.capath and any(Path(paths.capath).glob("*.0")) else None
+    trusted = paths.cafile or hashed
+    if trusted is None or {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"} & set(os.environ):
+        yield
+        return
+    os.environ["REQUESTS_CA_BUNDLE"] = trusted
+    try:
+        yield
+    finally:
+        del os.environ["REQUESTS_CA_BUNDLE"]
 
 
 def _resolve(pin: Pin, scratch: Path, advance: Callable[[int], None]) -> Path:
@@ -115,7 +132,7 @@ def _resolve(pin: Pin, scratch: Path, advance: Callable[[int], None]) -> Path:
         except ImportError:
             raise UnavailableError("jgo is not installed (the extra 'broker' brings it)") from None
         except Exception as error:  # noqa: BLE001 - jgo lets through what its HTTP client and the disk raise
-            fault = f"{pin.coordinates}: {type(error).__name__}: {error}".splitlines()[0]
+            fault = f"{pin.coordinates}: {type(error).__name__}: {error}".splitlines()[0][:300]
         else:
             if hashlib.sha256(file.read_bytes()).hexdigest() == pin.sha256:
                 return file

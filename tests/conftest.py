@@ -68,11 +68,13 @@ def _serve(config: pytest.Config, what: str, server: Callable[[], AbstractContex
                 running = stack.enter_context(server())
         except UnavailableError as error:
             reason = f"WITHOUT {what.upper()}: {error}"
-            config.stash[LINES].append(reason)
-            if os.environ.get("REQUIRE_KAFKA") == "1":
-                pytest.fail(f"REQUIRE_KAFKA=1, but {reason}", pytrace=False)
-            pytest.skip(reason)
-        yield running
+        else:
+            yield running
+            return
+    config.stash[LINES].append(reason)
+    if os.environ.get("REQUIRE_KAFKA") == "1":
+        pytest.fail(f"REQUIRE_KAFKA=1, but {reason}", pytrace=False)
+    pytest.skip(reason)
 
 
 def _uncaptured(config: pytest.Config) -> AbstractContextManager[None]:

@@ -82,6 +82,7 @@ def test_a_paused_broker_is_silent_and_comes_back(local_kafka: LocalKafka) -> No
     assert admin.list_topics(timeout=10).brokers
 
 
+@pytest.mark.usefixtures("local_kafka")  # where that one runs, others do
 def test_a_folder_with_data_goes_on(tmp_path: Path) -> None:
     """A new broker on the folder of one that was stopped has its topics, whatever its port."""
     with LocalKafka(tmp_path) as first:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,8 +13,6 @@ import pytest
 from runtime import maven
 from runtime.maven import Pin, fetch
 from runtime.unavailable import UnavailableError
-
-Download = Callable[[Pin, Path, list[Path], Callable[[int], None]], Path]
 
 
 def pin(name: str, content: bytes) -> Pin:
@@ -100,3 +99,37 @@ def test_fetches_at_once_download_once(repository: Repository, tmp_path: Path) -
         folders = {future.result() for future in [pool.submit(fetch, "files", PINS, tmp_path) for _ in range(4)]}
     assert len(folders) == 1
     assert sorted(repository.asked) == ["a", "b"]
+
+
+@pytest.fixture
+def trusted(repository: Repository, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str | None]:
+    """The certificates that are trusted during each download; the system's are in `system.pem`."""
+    seen: list[str | None] = []
+
+    def download(pin: Pin, folder: Path, local: list[Path], advance: Callable[[int], None]) -> Path:
+        seen.append(os.environ.get("REQUESTS_CA_BUNDLE"))
+        return repository.download(pin, folder, local, advance)
+
+    (tmp_path / "system.pem").touch()
+    monkeypatch.setattr(maven, "_jgo", download)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "system.pem"))
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    return seen
+
+
+def test_downloads_trust_whom_the_system_trusts(trusted: list[str | None], tmp_path: Path) -> None:
+    """The system's certificates are used for the download, and the environment is as it was after it."""
+    fetch("files", PINS[:1], tmp_path)
+    assert trusted == [str(tmp_path / "system.pem")]
+    assert "REQUESTS_CA_BUNDLE" not in os.environ
+
+
+def test_certificates_that_the_user_chose_stay(
+    trusted: list[str | None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """REQUESTS_CA_BUNDLE goes over the system's certificates."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "own.pem")
+    fetch("files", PINS[:1], tmp_path)
+    assert trusted == ["own.pem"]
+    assert os.environ["REQUESTS_CA_BUNDLE"] == "own.pem"
