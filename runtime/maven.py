@@ -85,7 +85,11 @@ def fetch(what: str, pins: Sequence[Pin], cache: Path | None = None) -> Path:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # released by the kernel when this process ends, however it ends
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            Console(stderr=True).print("Waiting for another program that downloads the same files")
+            fcntl.flock(file, fcntl.LOCK_EX)  # the kernel releases it when its holder ends, however it ends
         yield
 
 
