@@ -26,7 +26,7 @@ class Output(StrEnum):
     JSON = "json"
 
 
-@app.callback()
+@app.callback(epilog="Example: lead-scorer decisions tail --from-beginning --limit 10")
 def group() -> None:
     """Decisions, as subscribers see them."""
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import config, decisions, produce, topics
+from cli import config, decisions, policy, produce, topics
 from cli.context import Invocation
 from cli.run import run
 from runtime.errors import FatalError
@@ -26,6 +26,7 @@ app.add_typer(config.app, name="config")
 app.command(epilog="Example: LEAD_SCORER__KAFKA__INSTANCE_ID=a lead-scorer run")(run)
 app.add_typer(decisions.app, name="decisions")
 app.add_typer(produce.app, name="produce")
+app.add_typer(policy.app, name="policy")
 
 
 def _show_version(asked: bool) -> None:

@@ -18,7 +18,7 @@ REFUSED: dict[str, str] = {
     "bootstrap.servers": _OWN_KEY.format("kafka.bootstrap_servers"),
     "metadata.broker.list": _OWN_KEY.format("kafka.bootstrap_servers"),
     "group.id": _OWN_KEY.format("kafka.group_id"),
-    "transactional.id": "is <kafka.group_id>-<kafka.instance_id>: it fences an instance's own past and no other's",
+    "transactional.id": "is `<kafka.group_id>-<kafka.instance_id>`: it fences an instance's own past and no other's",
     "group.instance.id": "a static member does not leave the group when it stops, so nobody would take over in time; "
     "kafka.instance_id names the process",
     "group.protocol.type": "is always consumer",

@@ -17,19 +17,20 @@ def to_toml(settings: Settings) -> str:
     """
     sections = settings.model_dump(mode="json")
     return "\n".join(
-        "".join([f"[{name}]\n", *(f"{key} = {_value(redacted(key, value))}\n" for key, value in section.items())])
+        "".join([f"[{name}]\n", *(f"{key} = {toml_value(redacted(key, value))}\n" for key, value in section.items())])
         for name, section in sections.items()
     )
 
 
-def _value(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """A value as TOML writes it; None is an empty text, a path a text."""
     if value is None:
         return '""'
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_text(key)} = {_value(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{_text(key)} = {toml_value(item)}" for key, item in value.items()) + "}"
     if isinstance(value, float):
         return f"{value:.0f}" if value.is_integer() else repr(value)
-    return _text(value) if isinstance(value, str) else str(value).lower()
+    return str(value).lower() if isinstance(value, bool | int) else _text(str(value))
 
 
 def _text(value: str) -> str:

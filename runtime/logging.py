@@ -41,7 +41,7 @@ def configure(level: Level = "info", format: Format = "auto", stream: IO[str] | 
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(out)
+    handler = logging.StreamHandler(stream) if stream is not None else _StandardError()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, _kafka_line], processors=_rendering(console, out)
@@ -51,6 +51,18 @@ def configure(level: Level = "info", format: Format = "auto", stream: IO[str] | 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+
+
+class _StandardError(logging.StreamHandler[IO[str]]):
+    """Writes to what is standard error when a line is written, not to what was when logging was set up."""
+
+    @property
+    def stream(self) -> IO[str]:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _value: IO[str]) -> None:
+        """The base class sets one at its construction."""
 
 
 class RepeatFilter(logging.Filter):

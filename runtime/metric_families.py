@@ -84,7 +84,7 @@ LATENCY = Family(
     "lead_scorer_decision_latency_seconds",
     "histogram",
     "Append of an event to the commit of its decision.",
-    "More than 5 % over 0.15 s: if lead_scorer_consumer_lag_seconds grows, add instances or partitions; else "
+    "More than 5 % over 0.15 s: if lead_scorer_consumer_lag_seconds grows, add instances; else "
     "lead_scorer_stage_seconds names the slow stage.",
     edges=LATENCY_EDGES_S,
 )

@@ -1,5 +1,6 @@
 """Logs are events with fields, and carry no lead data."""
 
+import contextlib
 import io
 import json
 import logging
@@ -84,6 +85,15 @@ def test_a_line_of_librdkafka_becomes_an_event(stream: io.StringIO) -> None:
     written = line(stream)
     assert (written["event"], written["facility"], written["client"]) == ("kafka_client_log", "FAIL", "me#consumer-1")
     assert written["message"] == "b:9092/1: refused (after 3ms)"
+
+
+def test_lines_go_to_what_is_standard_error_then(capsys: pytest.CaptureFixture[str]) -> None:
+    """A stream that took the place of standard error after the set-up gets the lines."""
+    configure()
+    with contextlib.redirect_stderr(io.StringIO()) as later:
+        get_logger("x").warning("late")
+    assert '"late"' in later.getvalue()
+    assert capsys.readouterr().err == ""
 
 
 def test_other_libraries_log_in_the_same_form(stream: io.StringIO) -> None:

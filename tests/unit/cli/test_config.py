@@ -1,0 +1,64 @@
+"""`config check` and `config show`."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import app
+from runtime.config import load
+from runtime.errors import ConfigurationError
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No configuration of the developer's is read."""
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_right_configuration_is_told_so() -> None:
+    """Exit code 0, and which policy will route."""
+    result = CliRunner().invoke(app, ["config", "check"])
+    assert result.exit_code == 0
+    assert "The configuration is valid; the policy is default@" in result.output
+
+
+def test_the_policy_and_the_client_are_judged_too() -> None:
+    """A missing policy file and a property that librdkafka does not know: all faults at once."""
+    environ = {"LEAD_SCORER__POLICY__PATH": "none.toml", "LEAD_SCORER__KAFKA__CLIENT": "{nope=1}"}
+    error = CliRunner().invoke(app, ["config", "check"], env=environ).exception
+    assert isinstance(error, ConfigurationError)
+    assert [fault.partition(":")[0] for fault in error.faults] == ["kafka.client.nope = 1", "policy"]
+
+
+def test_the_file_of_the_option_is_taken() -> None:
+    """--config stands before the subcommand."""
+    Path("own.toml").write_text("[http]\nport = 1234\n")
+    result = CliRunner().invoke(app, ["--config", "own.toml", "config", "show"])
+    assert tomllib.loads(result.stdout)["http"]["port"] == 1234
+
+
+def test_the_effective_configuration_can_be_used_as_one() -> None:
+    """The output is the configuration itself, and the fingerprints stand in comments."""
+    environ = {"LEAD_SCORER__BUDGET__P95_MS": "100", "LEAD_SCORER__KAFKA__INSTANCE_ID": "007"}
+    result = CliRunner().invoke(app, ["config", "show"], env=environ)
+    Path("lead-scorer.toml").write_text(result.stdout)
+    settings = load(None, {})
+    assert (settings.budget.p95_ms, settings.kafka.instance_id) == (100, "007")
+
+
+def test_the_fingerprints_of_the_schemas_are_shown() -> None:
+    """The three record types, each with sixteen hex digits."""
+    shown = CliRunner().invoke(app, ["config", "show"]).stdout.partition("fingerprints")[2]
+    lines = [line.removeprefix("# ").partition(" = ") for line in shown.splitlines()[1:]]
+    assert {name for name, _, _ in lines} == {"lead_event", "decision", "lead_profile"}
+    assert all(len(bytes.fromhex(fingerprint)) == 8 for _, _, fingerprint in lines)
+
+
+def test_secrets_are_redacted() -> None:
+    """A password is shown as stars."""
+    environ = {"LEAD_SCORER__KAFKA__CLIENT": '{"sasl.password"="hunter2"}'}
+    shown = CliRunner().invoke(app, ["config", "show"], env=environ).stdout
+    assert 'client = {"sasl.password" = "***"}' in shown
+    assert "hunter2" not in shown
