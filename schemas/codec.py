@@ -1,7 +1,9 @@
 """Records to bytes and back: one codec per record type and topic."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from schemas import reading, released
 from schemas.errors import (
@@ -13,10 +15,12 @@ from schemas.errors import (
     UnwritableError,
 )
 from schemas.reading import Read
-from schemas.registry import Registry
 from schemas.released import fingerprints
 from schemas.resolution import reader_of
 from schemas.writing import writer_of
+
+if TYPE_CHECKING:  # its HTTP client takes 0.1 s to import, and most runs have no registry
+    from schemas.registry import Registry
 
 __all__ = [
     "Codec",

@@ -1,8 +1,9 @@
 """A schema registry with Confluent's API."""
 
+import re
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
@@ -40,7 +41,7 @@ class Registry:
     def __init__(
         self, url: str, client: Mapping[str, Any] | None = None, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        self._url = url
+        self._shown = re.sub(r"//[^/]*@", "//", url)  # without credentials: messages go to the log
         self._client = SchemaRegistryClient.new_client({**_CLIENT, **(client or {}), "url": url})
         self._monotonic = monotonic
         self._schemas: dict[int, str] = {}
@@ -84,12 +85,18 @@ class Registry:
         except SchemaRegistryError as error:
             status = error.http_status_code
             if status not in _RETRIABLE and 400 <= status < 500:
-                raise RegistryRefusedError(f"{self._url} refuses the schema of {subject}: {error}") from error
+                raise RegistryRefusedError(f"{self._shown} refuses the schema of {subject}: {error}") from error
             raise self._unavailable(error) from error
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Closes the connections; leaving a `with` block does it too."""
         self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _ask(self, question: Callable[[], _Answer]) -> _Answer:
         try:
@@ -100,7 +107,7 @@ class Registry:
             raise self._unavailable(error) from error
 
     def _unavailable(self, error: Exception) -> RegistryUnavailableError:
-        return RegistryUnavailableError(f"the schema registry {self._url}: {type(error).__name__}: {error}")
+        return RegistryUnavailableError(f"the schema registry {self._shown}: {type(error).__name__}: {error}")
 
     def _remember_unknown(self, schema_id: int) -> None:
         while len(self._unknown_until) >= _UNKNOWN_MAX:
