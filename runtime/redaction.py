@@ -9,7 +9,7 @@ REDACTED = "***"
 # What names a secret in librdkafka's and the registry client's properties; `sasl.oauthbearer.config` and
 # `sasl.jaas.config` are free text that carries credentials, and a PEM may hold the private key itself.
 _SECRET = re.compile(
-    r"passw|passphrase|secret|credential|user\.?info|jaas\.config|oauthbearer\.config|(?:^|[._])token$|key\.pem$|api\.?key",
+    r"passw|passphrase|secret|credentials?$|user\.?info|jaas\.config|oauthbearer\.config|(?:^|[._])token$|key\.pem$|api\.?key",
     re.IGNORECASE,
 )
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")

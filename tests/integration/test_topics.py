@@ -2,7 +2,9 @@
 
 import pytest
 from confluent_kafka.admin import AdminClient
+from typer.testing import CliRunner
 
+from cli.main import app
 from runtime import kafka, topics
 from runtime.config import Settings, load
 from runtime.errors import ConfigurationError
@@ -135,3 +137,19 @@ def test_a_topic_has_an_id_for_life(namespace: Namespace, admin: Admin) -> None:
 def test_a_broker_that_is_there_is_found(admin: Admin) -> None:
     """`wait_for_broker` returns at once."""
     kafka.wait_for_broker(admin, timeout_s=10)
+
+
+def test_the_command_creates_checks_and_tells(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`topics create` lists what it created; again, what exists; and a topic that was changed is a fault."""
+    environ = {**namespace.environ(), "LEAD_SCORER__TOPICS__PARTITIONS": "2"}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    first, second = (CliRunner().invoke(app, ["topics", "create"]) for _ in range(2))
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert (first.stdout.count("created"), first.stdout.count("exists")) == (8, 0)
+    assert (second.stdout.count("created"), second.stdout.count("exists")) == (0, 8)
+    assert f"{namespace.name('actions.manual-review')} " in first.stdout
+    monkeypatch.setenv("LEAD_SCORER__TOPICS__PARTITIONS", "3")
+    error = CliRunner().invoke(app, ["topics", "create"]).exception
+    assert isinstance(error, ConfigurationError)
+    assert len(error.faults) == 8
