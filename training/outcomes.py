@@ -11,22 +11,20 @@ from training.values import moment
 OUTCOME_COLUMNS: Final = ("lead_id", "converted_at")
 
 
-def read_outcomes(path: Path, columns: Columns, findings: Findings) -> dict[str, int]:
+def read_outcomes(path: Path, findings: Findings) -> dict[str, int]:
     """The first conversion of each lead, in ms since 1970.
 
     Args:
-        path: A CSV file, `lead_id,converted_at` unless `columns` says otherwise.
-        columns: Their names in the file, and which of its rows are conversions.
+        path: A CSV file with the columns `lead_id,converted_at`; other columns are not read.
         findings: Takes what cannot be read.
 
     Raises:
         DataRefusedError: Not CSV, or without the columns.
     """
-    absent, rows = read_table(path, columns)
+    absent, rows = read_table(path, Columns(OUTCOME_COLUMNS))
     if absent:
         raise DataRefusedError(
-            f"{path}: has no column {', '.join(columns.header(name) for name in absent)}; outcomes need "
-            f"{', '.join(OUTCOME_COLUMNS)}, or a mapping (--outcomes-mapping)"
+            f"{path}: has no column {', '.join(absent)}; outcomes are CSV with {', '.join(OUTCOME_COLUMNS)}"
         )
     converted: dict[str, int] = {}
     for line, row in rows:

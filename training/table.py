@@ -18,12 +18,10 @@ class Columns:
     Attributes:
         wanted: Our names, in order.
         named: Our name to the file's name, where they differ.
-        where: The file's column to the text that a row must have there to count; others are passed over.
     """
 
     wanted: tuple[str, ...]
     named: Mapping[str, str] = field(default_factory=dict)
-    where: Mapping[str, str] = field(default_factory=dict)
 
     def header(self, name: str) -> str:
         """The file's name for one of our columns."""
@@ -37,31 +35,23 @@ def read_table(path: Path, columns: Columns) -> tuple[list[str], Iterator[tuple[
         Which of the wanted columns the file lacks, and the rows with their line numbers.
 
     Raises:
-        DataRefusedError: Not readable, no header, two columns of the same name, or a `where` column that is missing;
-            the rows may raise it too, for a file that turns out not to be CSV in UTF-8.
+        DataRefusedError: Not readable, no header, or two columns of the same name; the rows may raise it too, for a
+            file that turns out not to be CSV in UTF-8.
     """
-    try:
-        first = next(iter(_cells(path)), (0, []))[1]
-    except StopIteration:
-        first = []
+    _, first = next(_cells(path), (0, []))
     header = [name.strip() for name in first]
     if not any(header):
         raise DataRefusedError(f"{path}: is empty; the first line must name the columns")
     if twice := sorted({name for name in header if name and header.count(name) > 1}):
         raise DataRefusedError(f"{path}: names {', '.join(twice)} more than once in its first line")
-    if lacking := sorted(set(columns.where) - set(header)):
-        raise DataRefusedError(f"{path}: has no column {', '.join(lacking)}; it has {', '.join(header)}")
     absent = [name for name in columns.wanted if columns.header(name) not in header]
     return absent, _rows(path, header, columns)
 
 
 def _rows(path: Path, header: list[str], columns: Columns) -> Iterator[tuple[int, Row]]:
     index = {name: header.index(columns.header(name)) for name in columns.wanted if columns.header(name) in header}
-    where = [(header.index(name), text) for name, text in columns.where.items()]
     for line, cells in _cells(path, skip=1):
         n_cells = len(cells)
-        if any(at >= n_cells or cells[at] != text for at, text in where):
-            continue
         row: Row = dict.fromkeys(columns.wanted)
         for name, at in index.items():
             row[name] = cells[at] if at < n_cells else None
