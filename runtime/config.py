@@ -333,8 +333,8 @@ RULES = (
     ),
     Rule(
         ("kafka.client.message.timeout.ms", "kafka.client.transaction.timeout.ms"),
-        lambda s: _client_ms(s, "message.timeout.ms", 1) <= _client_ms(s, "transaction.timeout.ms", 15_000),
-        "must be at most transaction.timeout.ms (15000 unless set): no record may outlive its transaction",
+        lambda s: 0 < _client_ms(s, "message.timeout.ms", 1) < _client_ms(s, "transaction.timeout.ms", 15_000),
+        "must be over 0 and below transaction.timeout.ms (15000 unless set): no record may outlive its transaction",
     ),
 )
 

@@ -213,9 +213,17 @@ def producer_properties(
 
 
 def transactional_properties(settings: Settings, overrides: dict[str, Any] | None = None) -> dict[str, Any]:
-    """What `transactional_producer` hands to librdkafka: for tests and documentation."""
+    """What `transactional_producer` hands to librdkafka: for tests and documentation.
+
+    A message is given up while its transaction can still be aborted in time: `message.timeout.ms` is two thirds of
+    `transaction.timeout.ms`, unless a lower one is given.
+    """
     fixed = {"transactional.id": settings.transactional_id, **(overrides or {})}
-    return producer_properties(settings, fixed, TRANSACTION_DEFAULTS)
+    properties = producer_properties(settings, fixed, TRANSACTION_DEFAULTS)
+    transaction, message = str(properties["transaction.timeout.ms"]), str(properties.get("message.timeout.ms", "0"))
+    if transaction.isdecimal() and message.isdecimal() and not 0 < int(message) < int(transaction):
+        properties["message.timeout.ms"] = str(int(transaction) * 2 // 3)
+    return properties
 
 
 def _common(settings: Settings) -> dict[str, Any]:

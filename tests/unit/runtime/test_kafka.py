@@ -91,6 +91,14 @@ def test_only_the_transactional_producer_has_transactions() -> None:
     assert not {"transactional.id", "transaction.timeout.ms"} & set(plain)
 
 
+@pytest.mark.parametrize(("given", "used"), [(None, "4000"), (3000, 3000), (6000, "4000"), (10_000, "4000")])
+def test_no_message_outlives_its_transaction(given: int | None, used: int | str) -> None:
+    """`message.timeout.ms` is two thirds of the transaction's timeout, unless less is asked for."""
+    overrides = {} if given is None else {"message.timeout.ms": given}
+    properties = kafka.transactional_properties(with_client(transaction__timeout__ms=6000), overrides)
+    assert properties["message.timeout.ms"] == used
+
+
 def test_keys_are_partitioned_as_java_does() -> None:
     """Producers hash keys with murmur2, as the contract says of the simulator."""
     assert kafka.producer_properties(Settings())["partitioner"] == "murmur2_random"
