@@ -1,0 +1,269 @@
+"""What must hold after any scenario on a real broker: every topic is read again and recomputed by the oracle."""
+
+from __future__ import annotations
+
+import tomllib
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import xxhash
+from confluent_kafka import Consumer, IsolationLevel, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+import scoring
+from consumer.end_offsets import end_offsets
+from consumer.topic_reader import read_topic
+from runtime.config import Settings
+from schemas.codec import (
+    Codec,
+    UndecodableError,
+    UnknownSchemaError,
+    decision_codec,
+    lead_event_codec,
+    lead_profile_codec,
+)
+from schemas.registry import Registry
+from tests import oracle
+from tests.kafka import eventually
+
+POLICIES = Path(scoring.__file__).parent / "policies"
+TOLERANCE = 1e-12
+
+
+class Topics:
+    """The topics of one configuration, read committed from their start."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers})
+
+    def read(self, topic: str, isolation: str = "read_committed") -> list[Message]:
+        """All records that are there now."""
+        consumer = self._consumer(isolation)
+        try:
+            return list(read_topic(consumer, topic))
+        finally:
+            consumer.close()
+
+    def ends(self, isolation: IsolationLevel = IsolationLevel.READ_COMMITTED) -> dict[int, int]:
+        """The ends of the events topic's partitions."""
+        topic = self.settings.topics.events
+        numbers = list(self.admin.list_topics(topic, timeout=10).topics[topic].partitions)
+        return end_offsets(self.admin, topic, numbers, isolation)
+
+    def committed(self) -> dict[int, int]:
+        """The group's committed offsets; partitions without one are left out."""
+        consumer = self._consumer("read_committed")
+        try:
+            asked = [TopicPartition(self.settings.topics.events, number) for number in self.ends()]
+            return {p.partition: p.offset for p in consumer.committed(asked, timeout=30) if p.offset >= 0}
+        finally:
+            consumer.close()
+
+    def caught_up(self) -> bool:
+        """Whether every partition's committed offset is its end."""
+        return self.committed() == self.ends(IsolationLevel.READ_UNCOMMITTED)
+
+    def wait_until_caught_up(self, within_s: float = 60.0) -> None:
+        """Returns once all input is processed."""
+        eventually(self.caught_up, within_s=within_s, every_s=0.3)
+
+    def _consumer(self, isolation: str) -> Consumer:
+        return Consumer(
+            {
+                "bootstrap.servers": self.settings.kafka.bootstrap_servers,
+                "group.id": self.settings.kafka.group_id,
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "isolation.level": isolation,
+                "enable.partition.eof": True,
+                "fetch.wait.max.ms": 20,
+            }
+        )
+
+
+class Found:
+    """What a scenario left in the topics, and the checks on it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.topics = Topics(settings)
+        url = settings.schema_registry.url
+        registry = Registry(url) if url else None
+        self._event = lead_event_codec(registry=registry)
+        self._decision = decision_codec(registry=registry)
+        self._profile = lead_profile_codec(registry=registry)
+        names = settings.topics
+        self.events = self.topics.read(names.events)
+        self.decisions = [(m, self._decision.decode(m.value())) for m in self.topics.read(names.decisions)]
+        self.dead_letters = self.topics.read(names.dead_letters)
+        self.changelog = self.topics.read(names.profiles)
+        self.policy = tomllib.loads(self._policy_path().read_text())
+        self.actions = {
+            decision: self.topics.read(names.action(decision)) for decision in self._decisions_of_the_policy()
+        }
+
+    def check(self) -> None:
+        """All invariants that can be seen from outside."""
+        expected = self.expected()
+        self._check_one_outcome_each(expected)
+        self._check_dead_letters(expected)
+        self._check_decisions(expected)
+        self._check_order()
+        self._check_actions()
+        self._check_profiles(expected)
+        assert self.topics.committed() == self.topics.ends(IsolationLevel.READ_UNCOMMITTED)
+
+    def expected(self) -> dict[int, oracle.Result]:
+        """The oracle's results by partition, with the model's scores taken from the decisions."""
+        scores: dict[int, dict[int, float | None]] = defaultdict(dict)
+        for _, decision in self.decisions:
+            if decision["scored_by"] == "MODEL":
+                scores[decision["source_partition"]][decision["source_offset"]] = decision["score"]
+        state = self.settings.state
+        return {
+            number: oracle.run(
+                records,
+                self.policy,
+                dedup_window=state.dedup_window,
+                retention_days=state.retention_days,
+                scores=scores[number],
+            )
+            for number, records in self._records().items()
+        }
+
+    def _records(self) -> dict[int, list[oracle.Record]]:
+        found: dict[int, list[oracle.Record]] = defaultdict(list)
+        for m in self.events:
+            record = oracle.Record(offset_of(m), m.key(), decoded(self._event, m.value()), m.timestamp()[1])
+            found[partition_of(m)].append(record)
+        return found
+
+    def _check_one_outcome_each(self, expected: Mapping[int, oracle.Result]) -> None:
+        seen: dict[tuple[int, int], list[str]] = defaultdict(list)
+        for message, decision in self.decisions:
+            assert partition_of(message) == decision["source_partition"]
+            seen[decision["source_partition"], decision["source_offset"]].append("scored")
+        for message in self.dead_letters:
+            seen[source_of(message)].append("dead_letter")
+        wanted = {
+            (number, offset): ["scored"] if outcome.kind == "scored" else ["dead_letter"]
+            for number, result in expected.items()
+            for offset, outcome in result.outcomes.items()
+            if outcome.kind != "duplicate"
+        }
+        assert dict(seen) == wanted
+
+    def _check_dead_letters(self, expected: Mapping[int, oracle.Result]) -> None:
+        originals = {(partition_of(m), offset_of(m)): m for m in self.events}
+        for letter in self.dead_letters:
+            number, offset = source_of(letter)
+            original = originals[number, offset]
+            assert headers_of(letter)["reason"] == expected[number].outcomes[offset].reason
+            assert partition_of(letter) == number
+            assert (letter.key(), letter.value()) == (original.key(), original.value())
+            assert letter.timestamp()[1] == original.timestamp()[1]
+            before = original.headers() or []
+            assert (letter.headers() or [])[: len(before)] == before
+
+    def _check_decisions(self, expected: Mapping[int, oracle.Result]) -> None:
+        names = self.settings.topics
+        for message, decision in self.decisions:
+            number, offset = decision["source_partition"], decision["source_offset"]
+            outcome = expected[number].outcomes[offset]
+            for name in ("decision", "confidence", "scored_by", "action_published"):
+                assert decision[name] == getattr(outcome, name), (decision, outcome)
+            assert abs(decision["rule_score"] - outcome.rule_score) < TOLERANCE
+            assert abs(decision["score"] - outcome.score) < TOLERANCE
+            assert decision["features"].keys() == outcome.features.keys()
+            for name, value in outcome.features.items():
+                assert abs(decision["features"][name] - value) < TOLERANCE, (name, decision, outcome)
+            assert decision["decision_id"] == f"{names.events}-{number}-{offset}"
+            assert (decision["model_version"] is None) == (decision["scored_by"] == "RULES")
+            assert (decision["fallback_reason"] is not None) == (decision["scored_by"] == "RULES")
+            assert message.timestamp()[1] == decision["decided_at"]
+            assert message.key() == decision["lead_id"].encode()
+            assert message.headers() in (None, [])
+
+    def _check_order(self) -> None:
+        """Results stand in input order in each partition, which is more than order per lead."""
+        last: dict[int, int] = {}
+        for message, decision in self.decisions:
+            assert decision["source_offset"] > last.get(partition_of(message), -1)
+            last[partition_of(message)] = decision["source_offset"]
+
+    def _check_actions(self) -> None:
+        for decision, messages in self.actions.items():
+            published = [
+                (partition_of(m), m.key(), m.value())
+                for m, datum in self.decisions
+                if datum["action_published"] and datum["decision"] == decision
+            ]
+            assert sorted((partition_of(m), m.key() or b"", m.value() or b"") for m in messages) == sorted(published)
+
+    def _check_profiles(self, expected: Mapping[int, oracle.Result]) -> None:
+        latest: dict[tuple[int, bytes | None], bytes | None] = {}
+        for message in self.changelog:
+            latest[partition_of(message), message.key()] = message.value()
+        profiles = {place: self._profile.decode(value) for place, value in latest.items() if value is not None}
+        wanted = {
+            (number, lead_id.encode()): profile_datum(lead, self.settings.kafka.group_id)
+            for number, result in expected.items()
+            for lead_id, lead in result.profiles.items()
+        }
+        assert profiles.keys() == wanted.keys()
+        for place, profile in profiles.items():
+            assert profile == wanted[place]
+
+    def _policy_path(self) -> Path:
+        policy = self.settings.policy
+        return policy.path or POLICIES / f"{policy.name}.toml"
+
+    def _decisions_of_the_policy(self) -> list[str]:
+        names = [band["decision"] for band in self.policy["bands"]]
+        return [*names, self.policy["review"]["decision"]] if "review" in self.policy else names
+
+
+def profile_datum(lead: Mapping[str, Any], group_id: str) -> dict[str, Any]:
+    """The oracle's lead as a `LeadProfile`: ids become signed hashes."""
+    ids = [int.from_bytes(xxhash.xxh3_64_digest(i.encode()), "big", signed=True) for i in lead["recent_event_ids"]]
+    return {**lead, "group_id": group_id, "recent_event_ids": ids}
+
+
+def decoded(codec: Codec, value: bytes | None) -> dict[str, Any] | str:
+    """The event, or the reason of its dead letter."""
+    try:
+        return codec.decode(value)
+    except UndecodableError:
+        return "undecodable"
+    except UnknownSchemaError:
+        return "unknown_schema"
+
+
+def headers_of(letter: Message) -> dict[str, str]:
+    """The scorer's own headers of a dead letter, by their last part."""
+    prefix = "__lead_scorer.errors."
+    own = [(name, value) for name, value in letter.headers() or [] if name.startswith(prefix)]
+    return {name.removeprefix(prefix): (value or b"").decode() for name, value in own}
+
+
+def source_of(letter: Message) -> tuple[int, int]:
+    """Partition and offset that a dead letter came from."""
+    headers = headers_of(letter)
+    return int(headers["partition"]), int(headers["offset"])
+
+
+def partition_of(message: Message) -> int:
+    """Its partition."""
+    number = message.partition()
+    assert number is not None
+    return number
+
+
+def offset_of(message: Message) -> int:
+    """Its offset."""
+    offset = message.offset()
+    assert offset is not None
+    return offset
