@@ -20,8 +20,12 @@ USAGE: Final = (
     "so long, START seconds after the start: slow:200, hang@30+10"
 )
 
+_NUMBER: Final = r"\d+(?:\.\d+)?"
 _SPEC: Final = re.compile(
-    r"(?P<kind>[a-z]+)(?:[:=](?P<slow>\d+(?:\.\d+)?)(?:ms)?)?(?:@(?P<start>\d+(?:\.\d+)?)s?(?:\+(?P<lasting>\d+(?:\.\d+)?)s?)?)?"
+    rf"""(?P<kind>[a-z]+)
+    (?: [:=] (?P<slow>{_NUMBER}) (?:ms)? )?
+    (?: @ (?P<start>{_NUMBER}) s? (?: \+ (?P<lasting>{_NUMBER}) s? )? )?""",
+    re.VERBOSE,
 )
 
 
