@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient
 
 import scoring
 from consumer.end_offsets import end_offsets
+from consumer.records import Headers
 from consumer.topic_reader import read_topic
 from runtime.config import Settings
 from schemas.codec import (
@@ -165,8 +166,8 @@ class Found:
             assert partition_of(letter) == number
             assert (letter.key(), letter.value()) == (original.key(), original.value())
             assert letter.timestamp()[1] == original.timestamp()[1]
-            before = original.headers() or []
-            assert (letter.headers() or [])[: len(before)] == before
+            before = header_list(original)
+            assert header_list(letter)[: len(before)] == before
 
     def _check_decisions(self, expected: Mapping[int, oracle.Result]) -> None:
         names = self.settings.topics
@@ -204,9 +205,9 @@ class Found:
             assert sorted((partition_of(m), m.key() or b"", m.value() or b"") for m in messages) == sorted(published)
 
     def _check_profiles(self, expected: Mapping[int, oracle.Result]) -> None:
-        latest: dict[tuple[int, bytes | None], bytes | None] = {}
+        latest: dict[tuple[int, bytes], bytes | None] = {}
         for message in self.changelog:
-            latest[partition_of(message), message.key()] = message.value()
+            latest[partition_of(message), message.key() or b""] = message.value()
         profiles = {place: self._profile.decode(value) for place, value in latest.items() if value is not None}
         wanted = {
             (number, lead_id.encode()): profile_datum(lead, self.settings.kafka.group_id)
@@ -245,8 +246,14 @@ def decoded(codec: Codec, value: bytes | None) -> dict[str, Any] | str:
 def headers_of(letter: Message) -> dict[str, str]:
     """The scorer's own headers of a dead letter, by their last part."""
     prefix = "__lead_scorer.errors."
-    own = [(name, value) for name, value in letter.headers() or [] if name.startswith(prefix)]
+    own = [(name, value) for name, value in header_list(letter) if name.startswith(prefix)]
     return {name.removeprefix(prefix): (value or b"").decode() for name, value in own}
+
+
+def header_list(message: Message) -> Headers:
+    """Its headers in order, duplicates kept."""
+    found: Headers = message.headers() or []  # type: ignore[assignment]
+    return found
 
 
 def source_of(letter: Message) -> tuple[int, int]:

@@ -64,7 +64,7 @@ class Scorer:
         self._process.send_signal(number)
 
     def kill(self) -> None:
-        """kill -9."""
+        """SIGKILL: no chance to clean up."""
         self.signal(signal.SIGKILL)
         self.wait()
 

@@ -7,20 +7,21 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from runtime.config import Settings, load
 from tests.invariants import Found, Topics
-from tests.kafka import Namespace, eventually
-from tests.scorer import Scorer, scorers
+from tests.kafka import Namespace
+from tests.scorer import scorers
 
 EVENTS = int(os.environ.get("FAULT_EVENTS", "12000"))
 UNCAPPED = """
 name = "uncapped"
-bands = [ { decision = "disqualify", below = 0.35 }, { decision = "nurture", below = 0.65 }, { decision = "contact_now" } ]
+bands = [
+    { decision = "disqualify", below = 0.35 }, { decision = "nurture", below = 0.65 }, { decision = "contact_now" }
+]
 confidence = { high_from = 0.70, high_below = 0.30, low = [0.45, 0.50] }
 repeat_after_days = 7
 always_publish = ["DEMO_REQUEST"]
