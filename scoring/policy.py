@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from scoring.policy_file import Band, PolicyError, PolicyFile, parse, read
+from scoring.policy_file import PolicyError, parse, read
+from scoring.policy_model import Band, PolicyFile
 from scoring.profile import Profile
 
 __all__ = ["Band", "Policy", "PolicyError", "Route"]
