@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from cli import config, decisions, policy, produce, topics
+from cli import config, decisions, models, policy, produce, topics
 from cli.context import Invocation
 from cli.run import run
+from cli.train import train
 from runtime.errors import FatalError
 
 app = typer.Typer(
@@ -27,6 +28,8 @@ app.command(epilog="Example: LEAD_SCORER__KAFKA__INSTANCE_ID=a lead-scorer run")
 app.add_typer(decisions.app, name="decisions")
 app.add_typer(produce.app, name="produce")
 app.add_typer(policy.app, name="policy")
+app.command(epilog="Example: lead-scorer train --events history.ndjson --outcomes outcomes.csv --horizon 14")(train)
+app.add_typer(models.app, name="models")
 
 
 def _show_version(asked: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from scoring.features import FEATURES
 from scoring.manifest import Evaluation, Manifest, Sample, Training
 from scoring.model import Model
 from training.baseline import baseline
+from training.durable import sync_directory, write_synced
 from training.errors import BundleRefusedError
 from training.estimator import Trained
 from training.export import PARITY_MAX, edge_rows, to_onnx
@@ -137,7 +137,7 @@ def write(directory: Path, exported: Exported, reports: Mapping[str, str]) -> Pa
         try:
             (staging / version).mkdir()
             for name, content in files.items():
-                _write_synced(staging / version / name, content)
+                write_synced(staging / version / name, content)
             sync_directory(staging / version)
             _load(load_bundle(staging, version))
             (staging / version).rename(target)
@@ -149,22 +149,6 @@ def write(directory: Path, exported: Exported, reports: Mapping[str, str]) -> Pa
     except BundleError as error:
         raise BundleRefusedError(f"the bundle would be refused by the service, not written: {error}") from error
     return target
-
-
-def sync_directory(path: Path) -> None:
-    """Makes names in a directory last, as `fsync` does for contents."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _load(bundle: Bundle) -> Model:
