@@ -20,9 +20,10 @@ from schemas.codec import Codec, UndecodableError, UnknownSchemaError
 from schemas.registry import RegistryUnavailableError
 from scoring.events import LeadEvent
 from scoring.features import FEATURES, Observations, features, rule_scores
+from scoring.fold import Memory, fold
 from scoring.gates import gate
 from scoring.policy import Policy, Route
-from scoring.profile import Profile, apply, event_id_hash, expired, is_duplicate, to_record
+from scoring.profile import Profile, to_record
 from scoring.scorer import Scorer, Verdicts
 
 INTERNAL_ERROR = "internal_error"
@@ -72,8 +73,7 @@ class Processor:
         baseline_engagement: Callable[[], float | None],
         clock: Clock,
         stages: Stages,
-        dedup_window: int,
-        retention_ms: int,
+        memory: Memory,
     ) -> None:
         event_codec, decision_codec, profile_codec = codecs
         self._decode: Callable[[bytes | None], dict[str, Any]] = event_codec.decode
@@ -82,7 +82,7 @@ class Processor:
         self._to = destinations
         self._policy, self._scorer, self._clock, self._stages = policy, scorer, clock, stages
         self._baseline_engagement = baseline_engagement
-        self._dedup_window, self._retention_ms = dedup_window, retention_ms
+        self._memory = memory
 
     def prepare(self, records: list[Record], batch: Batch) -> None:
         """Adds what follows from records to a batch.
@@ -163,9 +163,9 @@ class Processor:
             batch.limit = batch.guard.limit_error()
             return
         message = f"the scorer failed on this record in {_place(error)}"
-        self._bury_as(
-            batch, record, self._dead_letter(record, "process", INTERNAL_ERROR, type(error).__name__, message)
-        )
+        batch.records.append(record)
+        batch.next_offsets[record.partition] = record.offset + 1
+        self._bury_as(batch, self._dead_letter(record, "process", INTERNAL_ERROR, type(error).__name__, message))
 
     def _read(self, record: Record) -> LeadEvent | Output:
         """The record's event, or the dead letter that it becomes."""
@@ -192,9 +192,7 @@ class Processor:
             limit_bytes=self._to.dead_letter_max_bytes,
         )
 
-    def _bury_as(self, batch: Batch, record: Record, letter: Output) -> None:
-        batch.records.append(record)
-        batch.next_offsets[record.partition] = record.offset + 1
+    def _bury_as(self, batch: Batch, letter: Output) -> None:
         batch.outputs.append(letter)
         batch.tally.results["dead_letter"] += 1
         batch.tally.dead_letters[reason_of(letter)] += 1
@@ -208,45 +206,33 @@ class Processor:
         duplicates = 0
         for record, outcome in zip(records, outcomes, strict=False):
             if type(outcome) is Output:
-                self._bury_as(batch, record, outcome)
+                self._bury_as(batch, outcome)
                 continue
             event = cast(LeadEvent, outcome)
-            profile = self._profile(record, event["lead_id"], batch)
-            hash8 = event_id_hash(event["event_id"])
-            if is_duplicate(profile, hash8):
+            lead_id = event["lead_id"]
+            known = batch.profile(record.partition, lead_id)
+            if known is not None and record.offset <= known.last_offset:
+                raise self._went_back(record, known)
+            folded = fold(known, event, record.offset, record.append_ms, self._memory)
+            if folded is None:
                 duplicates += 1
                 continue
-            previous_activity = profile.last_activity_at
-            apply(
-                profile,
-                event,
-                hash8,
-                offset=record.offset,
-                append_ms=record.append_ms,
-                dedup_window=self._dedup_window,
-            )
-            batch.put(record.partition, event["lead_id"], profile)
+            profile = folded.profile
+            batch.put(record.partition, lead_id, profile)
             if event["event_type"] == "PROFILE_UPDATE":
                 batch.gates.add_update(profile)
-            observations.append(profile, event["occurred_at"], previous_activity)
+            observations.append(profile, event["occurred_at"], folded.previous_activity_at)
             accepted.append(_Accepted(record, event, profile))
         batch.records += records
         batch.next_offsets.update((record.partition, record.offset + 1) for record in records)
         batch.tally.results["duplicate"] += duplicates
         return accepted, observations
 
-    def _profile(self, record: Record, lead_id: str, batch: Batch) -> Profile:
-        profile = batch.profile(record.partition, lead_id)
-        if profile is None:
-            return Profile()
-        if record.offset <= profile.last_offset:
-            raise StateError(
-                f"{self._to.events}-{record.partition} gave offset {record.offset} for a lead whose state has offset "
-                f"{profile.last_offset} applied: the events topic or the committed offsets went back. {REBUILD_HINT}"
-            )
-        if expired(profile, record.append_ms, self._retention_ms):
-            return Profile()
-        return profile
+    def _went_back(self, record: Record, profile: Profile) -> StateError:
+        return StateError(
+            f"{self._to.events}-{record.partition} gave offset {record.offset} for a lead whose state has offset "
+            f"{profile.last_offset} applied: the events topic or the committed offsets went back. {REBUILD_HINT}"
+        )
 
     def _score(self, accepted: list[_Accepted], observations: Observations, batch: Batch) -> None:
         """Scores what was accepted and turns it into decisions and actions."""

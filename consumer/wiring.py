@@ -31,6 +31,7 @@ from schemas.codec import Codec, RegistryUnavailableError, decision_codec, lead_
 from schemas.errors import RegistryRefusedError
 from schemas.registry import Registry
 from scoring.batching import BatchController
+from scoring.fold import Memory
 from scoring.policy import Policy
 from scoring.stream_gates import StreamGates
 
@@ -113,6 +114,7 @@ def connect(
     transactor.open()
     changelog = ChangelogReader(_reader(settings), admin, profiles_codec, topics.profiles, settings.kafka.group_id)
     restorer = BackgroundRestorer(offsets, changelog, clock, metrics.set_restore_seconds)
+    memory = Memory(settings.state.dedup_window, int(settings.state.retention_days * DAY_MS))
     processor = Processor(
         codecs=(events_codec, decisions_codec, profiles_codec),
         destinations=Destinations(
@@ -129,8 +131,7 @@ def connect(
         baseline_engagement=lambda: serving.baseline_engagement,
         clock=clock,
         stages=telemetry,
-        dedup_window=settings.state.dedup_window,
-        retention_ms=int(settings.state.retention_days * DAY_MS),
+        memory=memory,
     )
     source = KafkaInput(kafka.consumer(settings, **{"enable.partition.eof": True}), topics.events)
     loop = Loop(
@@ -192,5 +193,4 @@ def _reader(settings: Settings) -> Consumer:
 
 
 def _producer(settings: Settings, batch_bytes_max: int) -> Producer:
-    # A message that waits longer than this is given up while its transaction can still be aborted in time.
-    return kafka.transactional_producer(settings, **{"message.timeout.ms": 10_000, "batch.size": batch_bytes_max})
+    return kafka.transactional_producer(settings, **{"batch.size": batch_bytes_max})
