@@ -72,42 +72,57 @@ profiles = st.builds(
     last_seen_at=times,
 )
 
-# Near times, so that days, repeats, late events and the retention all matter; and the ends of time.
 near_times = st.builds(
-    lambda days, ms: NOON_MS + days * DAY_MS + ms,
-    st.integers(-30, 30),
-    st.sampled_from([-1, 0, 1, 300_000, 300_001]),
+    lambda days, ms: NOON_MS + days * DAY_MS + ms, st.integers(-30, 30), st.sampled_from([-1, 0, 1, 300_000, 300_001])
 )
-occurrences = st.one_of(near_times, near_times, near_times, st.sampled_from([YEAR_1_MS, YEAR_9999_MS]), times)
 
-events = st.fixed_dictionaries(
+
+def weighted(*choices: tuple[int, Any]) -> st.SearchStrategy[Any]:
+    """One of the values, each as often as its weight says."""
+    return st.sampled_from([value for weight, value in choices for _ in range(weight)])
+
+
+# One in a dozen records is bad: most reach the fold, where leads meet again, ids repeat and times go back and forth.
+_drafts = st.fixed_dictionaries(
     {
-        "event_id": st.sampled_from([*(f"e{n}" for n in range(12)), "", "ü" * 257]),
-        "lead_id": st.sampled_from(["a", "a", "b", "b", "ü", "", "l" * 257]),
+        "event_id": weighted(*((6, f"e{n}") for n in range(8)), (1, ""), (1, "ü" * 257)),
+        "lead_id": weighted((40, "a"), (20, "b"), (10, "ü"), (1, ""), (1, "l" * 257)),
         "event_type": st.sampled_from(EVENT_TYPES),
-        "occurred_at": occurrences,
-        "source": st.just("web"),
-        "page_url": st.none(),
+        # to the append time
+        "occurred_at": weighted((30, 0), (5, -1), (10, -DAY_MS), (5, -9 * DAY_MS), (2, 300_000), (1, 300_001)),
         "email": st.sampled_from([None, "", "someone@example.org"]),
-        "company_headcount": st.sampled_from([*HEADCOUNT_EDGES, -1]),
-        "created_at": st.one_of(st.none(), st.none(), near_times),
+        "company_headcount": weighted(*((5, headcount) for headcount in HEADCOUNT_EDGES), (1, -1)),
+        "created_at": weighted((30, None), (15, -DAY_MS), (5, 0), (1, 1)),  # to the time of the event
     }
+)
+_silences = weighted(
+    (20, 0), (20, 1000), (5, -5), (20, DAY_MS), (5, 7 * DAY_MS), (2, 20 * DAY_MS - 1), (2, 20 * DAY_MS)
 )
 
 
 @st.composite
-def records(draw: st.DrawFn, max_size: int = 40) -> list[Record]:
-    """One partition's records: gaps between the offsets, bad records, duplicates, late events, long silences."""
+def records(draw: st.DrawFn) -> list[Record]:
+    """One partition's records: gaps between the offsets, bad records, duplicates, late events, long silences.
+
+    Window and retention to see all of it with: 3 ids and 20 days.
+    """
     made = []
-    offset = draw(st.integers(0, 5))
-    append_ms = NOON_MS + 30 * DAY_MS
-    for value in draw(st.lists(st.one_of(*[events] * 9, st.sampled_from(["undecodable"])), max_size=max_size)):
-        key = None if isinstance(value, str) else value["lead_id"].encode()
-        key = draw(st.sampled_from([key] * 19 + [b"other"]))
-        made.append(Record(offset, key, value, append_ms))
+    offset, append_ms = draw(st.integers(0, 5)), draw(st.sampled_from([NOON_MS, NOON_MS, -2 * DAY_MS]))
+    for draft in draw(st.lists(_drafts, max_size=5) | st.lists(_drafts, min_size=15, max_size=40)):
+        value = _dated(draft, append_ms)
+        key = draw(weighted((30, value["lead_id"].encode()), (1, b"other"), (1, None)))
+        made.append(Record(offset, key, draw(weighted((40, value), (1, "undecodable"))), append_ms))
         offset += draw(st.sampled_from([1, 1, 1, 2, 7]))
-        append_ms += draw(st.sampled_from([0, 1, 1, 1000, DAY_MS, 20 * DAY_MS - 1, 20 * DAY_MS, -5]))
+        append_ms += draw(_silences)
     return made
+
+
+def _dated(draft: dict[str, Any], append_ms: int) -> LeadEvent:
+    occurred_at = append_ms + draft["occurred_at"]
+    created_at = draft["created_at"]
+    return event_of(
+        **draft | {"occurred_at": occurred_at, "created_at": None if created_at is None else occurred_at + created_at}
+    )
 
 
 edges = st.sampled_from([0.1, 0.3, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
