@@ -198,18 +198,18 @@ def _warn_of_the_future(parameters: "Parameters", clock: "Clock") -> None:
 def _sink(ctx: typer.Context, to: Path | None, source: str, clock: "Clock") -> "Iterator[tuple[Sink, str]]":
     """Where events go, and what to call it."""
     from producer.errors import DeliveryError
+    from producer.files import written
     from producer.settings import ProducerSettings
-    from producer.sinks import file_sink, kafka_sink
+    from producer.sinks import FileSink, kafka_sink
     from runtime.errors import FatalError
 
     if to is not None:
-        with _writable(to), file_sink(to, clock) as sink:
-            yield sink, str(to)
+        with _writable(to), written(to) as file:
+            yield FileSink(file, clock), str(to)
         return
     settings = ProducerSettings.of_scorer(settings_of(ctx), source=source)
     try:
-        with kafka_sink(settings, clock) as sink:
-            yield sink, f"{settings.topic} on {settings.bootstrap_servers}"
+        yield kafka_sink(settings, clock), f"{settings.topic} on {settings.bootstrap_servers}"
     except DeliveryError as error:
         raise FatalError(
             f"{error}. Stopped there. To send the same again is safe: the scorer drops the events that it has."

@@ -1,12 +1,9 @@
 """Where events go: to Kafka, or to a file as lines of JSON."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Protocol, TextIO
 
 from producer.codec import event_codec
-from producer.files import written
 from producer.settings import ProducerSettings
 from producer.simulation.faults import in_the_line, in_the_record
 from producer.topic import require_events_topic
@@ -103,8 +100,7 @@ class FileSink:
         self._file.flush()
 
 
-@contextmanager
-def kafka_sink(settings: ProducerSettings, clock: Clock) -> Iterator[KafkaSink]:
+def kafka_sink(settings: ProducerSettings, clock: Clock) -> KafkaSink:
     """A sink to the topic of the settings, which must be there.
 
     Raises:
@@ -114,15 +110,4 @@ def kafka_sink(settings: ProducerSettings, clock: Clock) -> Iterator[KafkaSink]:
     require_events_topic(settings.configuration)
     client = kafka.producer(settings.configuration)
     transport = Transport(client, settings.topic, queue_timeout_s=settings.queue_timeout_s, clock=clock)
-    yield KafkaSink(transport, event_codec(settings), settings.flush_timeout_s)
-
-
-@contextmanager
-def file_sink(path: Path, clock: Clock) -> Iterator[FileSink]:
-    """A sink to a file, which appears when it is complete; `-` is standard output.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-    with written(path) as file:
-        yield FileSink(file, clock)
+    return KafkaSink(transport, event_codec(settings), settings.flush_timeout_s)

@@ -1,6 +1,7 @@
 """Bytes to a topic: back-pressure, and failures that reach the caller."""
 
 import contextlib
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
@@ -59,13 +60,12 @@ class Transport:
         on_delivery: OnDelivery | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self.delivered = 0
         self._client = client
         self._topic = topic
         self._queue_timeout_s = queue_timeout_s
         self._on_delivery = on_delivery
         self._clock = clock or SystemClock()
-        self._failures: list[DeliveryFailure] = []
+        self._failures: deque[DeliveryFailure] = deque()  # appended and taken one by one: safe between threads
 
     def send(self, key: bytes | None, value: bytes | None, label: str) -> None:
         """Queues a record; its delivery is reported under the label, the event id.
@@ -77,12 +77,8 @@ class Transport:
         if self._failures:
             self._raise_failures()
         report = partial(self._report, label)
-        try:
-            self._client.produce(self._topic, value, key, on_delivery=report)
-        except BufferError:
-            self._send_when_there_is_room(key, value, label, report)
-        except KafkaException as error:
-            raise DeliveryError([DeliveryFailure(label, error.args[0].str())]) from error
+        if not self._queued(key, value, label, report):
+            self._wait_for_room(key, value, label, report)
         self._client.poll(0)
 
     def wait(self, seconds: float) -> None:
@@ -92,17 +88,17 @@ class Transport:
             self._client.poll(min(left, _SLICE_S))
 
     def flush(self, timeout_s: float) -> None:
-        """Waits until everything sent so far is acknowledged.
+        """Waits until everything sent so far is acknowledged, and gives up what is not in time.
+
+        Afterwards each record is either delivered or was named by an error.
 
         Raises:
-            DeliveryError: Something was not delivered. What is still under way then goes on, but for that which is
-                named here.
+            DeliveryError: Something was not delivered.
         """
         if self._drain(timeout_s):
             self._client.purge()
             self._drain(1.0)  # only the reports of what was given up
-        if self._failures:
-            self._raise_failures()
+        self._raise_failures()
 
     def _drain(self, timeout_s: float) -> int:
         deadline = self._clock.monotonic() + timeout_s
@@ -111,31 +107,39 @@ class Transport:
                 return 0
         return len(self._client)
 
-    def _send_when_there_is_room(
-        self, key: bytes | None, value: bytes | None, label: str, report: Callable[..., None]
-    ) -> None:
+    def _queued(self, key: bytes | None, value: bytes | None, label: str, report: Callable[..., None]) -> bool:
+        try:
+            self._client.produce(self._topic, value, key, on_delivery=report)
+        except BufferError:
+            return False
+        except KafkaException as error:
+            raise DeliveryError([DeliveryFailure(label, error.args[0].str())]) from error
+        return True
+
+    def _wait_for_room(self, key: bytes | None, value: bytes | None, label: str, report: Callable[..., None]) -> None:
         deadline = self._clock.monotonic() + self._queue_timeout_s
         while (left := deadline - self._clock.monotonic()) > 0:
             self._client.poll(min(left, _SLICE_S))
-            with contextlib.suppress(BufferError):
-                self._client.produce(self._topic, value, key, on_delivery=report)
+            if self._queued(key, value, label, report):
                 return
         reason = f"no room in the client's queue for {self._queue_timeout_s:g} s: the brokers are slow or gone"
         raise DeliveryError([*self._taken_failures(), DeliveryFailure(label, reason)])
 
     def _report(self, label: str, error: KafkaError | None, _record: object) -> None:
         failure = None
-        if error is None:
-            self.delivered += 1
-        else:
+        if error is not None:
             failure = DeliveryFailure(label, _PURGED.get(error.code(), error.str()))
             self._failures.append(failure)
         if self._on_delivery is not None:
             self._on_delivery(label, failure)
 
     def _taken_failures(self) -> list[DeliveryFailure]:
-        taken, self._failures = self._failures, []
+        taken = []
+        with contextlib.suppress(IndexError):
+            while True:
+                taken.append(self._failures.popleft())
         return taken
 
     def _raise_failures(self) -> None:
-        raise DeliveryError(self._taken_failures())
+        if taken := self._taken_failures():  # another thread may have been faster
+            raise DeliveryError(taken)

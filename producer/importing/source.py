@@ -1,11 +1,11 @@
 """A file or standard input, with its format found out."""
 
-import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -66,21 +66,40 @@ def open_source(
     Raises:
         ConfigurationError: It cannot be read, or it is CSV without the columns that the mapping names.
     """
-    try:
-        file = io.BufferedReader(io.FileIO(sys.stdin.fileno(), closefd=False)) if path == STANDARD else path.open("rb")
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
-    with file:
-        chosen = form or (
-            Format(mapping.format) if mapping.format else _BY_SUFFIX.get(path.suffix.lower()) or _sniff(file)
-        )
-        counted = _counted(lines(file), on_bytes) if on_bytes else lines(file)
-        rows: Iterator[Row | Rejection] = json_rows(counted)
+    with _opened(path) as file:
+        read = _counted(lines(file), on_bytes) if on_bytes else lines(file)
+        beginning = list(islice(read, 1))
+        chosen = form or _told(path, mapping) or _sniffed(beginning)
+        read = chain(beginning, read)
+        rows: Iterator[Row | Rejection] = json_rows(read)
         if chosen is Format.CSV:
-            table = CsvRows(counted, mapping.delimiter or ("\t" if path.suffix.lower() == ".tsv" else ","))
+            table = CsvRows(read, mapping.delimiter or ("\t" if path.suffix.lower() == ".tsv" else ","))
             _require_columns(table.header, mapping)
             rows = iter(table)
         yield Source("stdin" if path == STANDARD else path.stem or "file", chosen, rows)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    if path == STANDARD:
+        yield sys.stdin.buffer
+        return
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
+    with file:
+        yield file
+
+
+def _told(path: Path, mapping: Mapping) -> Format | None:
+    return Format(mapping.format) if mapping.format else _BY_SUFFIX.get(path.suffix.lower())
+
+
+def _sniffed(beginning: list[Line]) -> Format:
+    """JSON begins with a brace, and no header of CSV does."""
+    raw = beginning[0].raw if beginning else None
+    return Format.NDJSON if raw is not None and raw.lstrip().startswith(b"{") else Format.CSV
 
 
 def _counted(read: Iterator[Line], on_bytes: Callable[[int], None]) -> Iterator[Line]:
@@ -88,12 +107,6 @@ def _counted(read: Iterator[Line], on_bytes: Callable[[int], None]) -> Iterator[
         if line.number % _COUNTED_LINES == 0:
             on_bytes(line.end)
         yield line
-
-
-def _sniff(file: BinaryIO) -> Format:
-    """JSON begins with a brace, and no header of CSV does."""
-    beginning = file.peek(4096) if isinstance(file, io.BufferedReader) else b""
-    return Format.NDJSON if beginning.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{") else Format.CSV
 
 
 def _require_columns(header: list[str], mapping: Mapping) -> None:

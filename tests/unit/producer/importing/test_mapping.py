@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import pytest
+
+from producer.importing import Mapping, load_mapping
+from runtime.errors import ConfigurationError
+
+EXAMPLE = Path(__file__).parents[4] / "examples" / "rees46-mapping.toml"
+
+
+def faults(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "mapping.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        load_mapping(path)
+    return str(caught.value)
+
+
+def test_the_example_is_a_mapping() -> None:
+    """What the documentation shows can be used."""
+    assert load_mapping(EXAMPLE).event_types["cart"] == "DEMO_REQUEST"
+
+
+def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
+    """With the key that each is at."""
+    text = faults(
+        tmp_path, 'colour = "red"\n[columns]\nnose = "n"\n[event_types]\nview = "LOOK"\n[times]\nformat = "%Y"\n'
+    )
+    for part in ("colour: ", "columns.nose", "event_types.view", "times: a pattern without %z needs a zone"):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('[columns]\nlead_id = "u"', "event_type is neither a column nor a constant"),
+        (
+            '[columns]\nlead_id = "u"\nevent_type = "t"\noccurred_at = "o"\n[constants]\nlead_id = "x"',
+            "lead_id is both a column and a constant",
+        ),
+        ('[constants]\nevent_type = "LOOK"', "constants.event_type"),
+        ("[constants]\ncompany_headcount = -1", "constants.company_headcount"),
+        ('[times]\nformat = "iso"', "format must be rfc3339"),
+        ('[times]\nzone = "Mars/Base"', "zone must be a name"),
+        ("[outcomes]\nevent_types = []", "outcomes.event_types"),
+        ('[prefixes]\nemail = "x"', "takes no prefix"),
+        ("columns", "is not TOML"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(tmp_path: Path, text: str, fault: str) -> None:
+    """Before the first row is read."""
+    assert fault in faults(tmp_path, text)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    """With the reason."""
+    with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
+        load_mapping(tmp_path / "none.toml")
+
+
+def test_the_empty_mapping_takes_every_column() -> None:
+    """Columns named as the fields are need no mapping."""
+    assert not Mapping().chooses_columns
