@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TypeVar
 
 import pytest
+from hypothesis import settings
 
 from runtime import broker
 from runtime.broker import Broker
@@ -15,6 +16,9 @@ from runtime.local_kafka import LocalKafka
 from runtime.unavailable import UnavailableError
 from tests.kafka import Namespace, warm_up
 from tests.registry import LocalRegistry, local_registry
+
+settings.register_profile("patient", deadline=None)  # a machine that is busy for 200 ms is no failure
+settings.load_profile("patient")
 
 BROKER_FIXTURES = {"kafka", "namespace", "local_kafka", "kafka_cluster"}
 T = TypeVar("T")
