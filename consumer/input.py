@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from consumer.drills import At, nowhere
 from consumer.ports import Membership, RebalanceListener
 from consumer.records import Polled, Record
 from runtime.errors import ConfigurationError, KafkaUnavailableError, StateError
@@ -28,8 +29,8 @@ class KafkaInput:
     there, and the group keeps its member meanwhile.
     """
 
-    def __init__(self, consumer: Consumer, topic: str) -> None:
-        self._consumer, self._topic = consumer, topic
+    def __init__(self, consumer: Consumer, topic: str, at: At = nowhere) -> None:
+        self._consumer, self._topic, self._at = consumer, topic, at
         self._seeks: dict[int, int] = {}
         self._started: set[int] = set()
         self._to_resume: set[int] = set()
@@ -72,6 +73,7 @@ class KafkaInput:
         messages = [first]
         if max_records > 1:
             messages += self._consumer.consume(max_records - 1, timeout=0)
+        self._at("after_poll")
         return self._sort(messages)
 
     def start(self, number: int, next_offset: int) -> None:

@@ -20,6 +20,7 @@ from threading import Event
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
+from consumer.drills import At, nowhere
 from consumer.fencing import Fencing
 from consumer.ports import Settlement, Transaction
 from consumer.records import Output
@@ -53,6 +54,7 @@ class Transactor:
         metadata: Goes with each committed offset.
         clock: Monotonic time, for the age of transactions.
         fencing: Decides whether a fenced process ends.
+        at: Passed between the steps; for drills.
     """
 
     def __init__(
@@ -64,10 +66,11 @@ class Transactor:
         metadata: str,
         clock: Clock,
         fencing: Fencing,
+        at: At = nowhere,
     ) -> None:
         self._make_producer, self._committed = make_producer, committed
         self._events_topic, self._metadata = events_topic, metadata
-        self._clock, self._fencing = clock, fencing
+        self._clock, self._fencing, self._at = clock, fencing, at
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="transactions")
         self._stop = Event()
         self._producer: Producer | None = None
@@ -115,12 +118,16 @@ class Transactor:
         producer.begin_transaction()
         for output in transaction.outputs:
             self._produce(producer, output)
+        self._at("after_produce")
         offsets = [
             TopicPartition(self._events_topic, number, offset, self._metadata)
             for number, offset in transaction.next_offsets.items()
         ]
         self._retrying(lambda: producer.send_offsets_to_transaction(offsets, transaction.membership))
+        self._at("after_offsets")
+        self._at("in_commit")
         self._ending(producer.commit_transaction)
+        self._at("after_commit")
 
     def _produce(self, producer: Producer, output: Output) -> None:
         topic, partition, key, value, timestamp_ms, headers = output
