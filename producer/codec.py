@@ -12,16 +12,16 @@ def event_codec(settings: ProducerSettings) -> Codec:
 
     Raises:
         KafkaUnavailableError: The registry does not answer.
-        ConfigurationError: The registry refuses the schema, or us.
+        ConfigurationError: The registry refuses the schema, or its client a property.
     """
     if not settings.registry_url:
         return lead_event_codec()
-    registry = Registry(settings.registry_url, settings.registry_client)
-    codec = lead_event_codec(f"{settings.topic}-value", registry)
     try:
-        codec.register()
+        with Registry(settings.registry_url, settings.registry_client) as registry:
+            codec = lead_event_codec(f"{settings.topic}-value", registry)
+            codec.register()  # all that writing needs of it
     except RegistryUnavailableError as error:
         raise KafkaUnavailableError(f"The schema registry does not answer: {error}") from error
-    except RegistryRefusedError as error:
-        raise ConfigurationError(f"The schema registry refuses the schema of lead events: {error}") from error
+    except (RegistryRefusedError, ValueError) as error:
+        raise ConfigurationError(f"The schema registry cannot be used: {error}") from error
     return codec
