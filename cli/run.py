@@ -21,7 +21,7 @@ def run(
         typer.Option(
             metavar="FAULT",
             help="For drills (drills.enabled): what the model does instead of answering: slow:MS, hang, raise, nan or "
-            "unavailable, with @START+SECONDS only for so long.",
+            "unavailable; with @START+SECONDS only for so long, with @signal from one SIGUSR1 to the next.",
         ),
     ] = None,
 ) -> None:
@@ -40,7 +40,10 @@ def run(
     from scoring.faults import FaultInjector
 
     clock = SystemClock()
-    service = Service(settings, Serving(settings, clock, FaultInjector(clock.monotonic, fault)), policy, clock)
+    injector = FaultInjector(clock.monotonic, fault)
+    if fault is not None:  # without a drill the signal keeps its meaning
+        signal.signal(signal.SIGUSR1, lambda *_: injector.toggle())
+    service = Service(settings, Serving(settings, clock, injector), policy, clock)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())
     code = service.run()

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,8 +29,16 @@ PORTS = range(20_000, 32_000)
 class LocalProcess:
     """A server that can be started again after any end; it is killed when this process ends without stopping it."""
 
-    def __init__(self, name: str, command: Sequence[str], directory: Path, ready_line: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        directory: Path,
+        ready_line: str,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
         self.name = name
+        self._environ = environ  # None: that of this process
         self.log = directory / "server.log"
         self._command, self._directory, self._ready_line = list(command), directory, ready_line
         self._process: subprocess.Popen[bytes] | None = None
@@ -53,6 +61,7 @@ class LocalProcess:
             self._process = subprocess.Popen(  # noqa: S603 - the command is ours
                 ["/bin/sh", "-c", GUARD, "sh", *self._command],
                 cwd=self._directory,
+                env=self._environ,
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

@@ -17,14 +17,15 @@ from scoring.deadline import Predict, Rows
 
 USAGE: Final = (
     "slow:MS (each call takes MS milliseconds longer), hang, raise, nan or unavailable; with @START+SECONDS only for "
-    "so long, START seconds after the start: slow:200, hang@30+10"
+    "so long, START seconds after the start: slow:200, hang@30+10; with @signal from one SIGUSR1 to "
+    "the next: hang@signal"
 )
 
 _NUMBER: Final = r"\d+(?:\.\d+)?"
 _SPEC: Final = re.compile(
     rf"""(?P<kind>[a-z]+)
     (?: [:=] (?P<slow>{_NUMBER}) (?:ms)? )?
-    (?: @ (?P<start>{_NUMBER}) s? (?: \+ (?P<lasting>{_NUMBER}) s? )? )?""",
+    (?: @ (?: (?P<signal>signal) | (?P<start>{_NUMBER}) s? (?: \+ (?P<lasting>{_NUMBER}) s? )? ) )?""",
     re.VERBOSE,
 )
 
@@ -49,12 +50,16 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault and the span, in seconds since the injector's start, in which calls meet it."""
+    """A fault and the span, in seconds since the injector's start, in which calls meet it.
+
+    With `on_signal` it waits for `FaultInjector.toggle` instead: for drills whose moment is not known beforehand.
+    """
 
     kind: FaultKind
     slow_ms: float = 0
     start_s: float = 0
     lasting_s: float = math.inf
+    on_signal: bool = False
 
 
 def parse_fault(text: str) -> Fault:
@@ -76,7 +81,8 @@ def parse_fault(text: str) -> Fault:
     if (kind is FaultKind.SLOW) != (match["slow"] is not None):
         raise FaultSpecError(f"{text!r}: slow, and only slow, takes milliseconds; must be {USAGE}")
     lasting_s = math.inf if match["lasting"] is None else float(match["lasting"])
-    return Fault(kind, float(match["slow"] or 0), float(match["start"] or 0), lasting_s)
+    start_s = float(match["start"] or 0)
+    return Fault(kind, float(match["slow"] or 0), start_s, lasting_s, on_signal=match["signal"] is not None)
 
 
 class FaultInjector:
@@ -86,19 +92,24 @@ class FaultInjector:
 
     Args:
         monotonic: Seconds of a clock that never goes back.
-        fault: The first fault, counted from now.
+        fault: The first fault, counted from now; one that waits for a signal begins with `toggle`.
     """
 
     def __init__(self, monotonic: Callable[[], float], fault: Fault | None = None) -> None:
         self._monotonic = monotonic
         self._over = threading.Event()
-        self.set(fault)
+        self._waiting = fault if fault is not None and fault.on_signal else None
+        self.set(None if self._waiting else fault)
 
     def set(self, fault: Fault | None) -> None:
         """Replaces the fault, its span counted from now; None ends it."""
         self._over.set()
         self._over = threading.Event()
         self._current = None if fault is None else (fault, self._monotonic() + fault.start_s)
+
+    def toggle(self) -> None:
+        """Begins the fault that waits for a signal, or ends it; nothing where none waits."""
+        self.set(None if self._current is not None else self._waiting)
 
     def wrap(self, predict: Predict) -> Predict:
         """`predict` with the fault of the moment."""

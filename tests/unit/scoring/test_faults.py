@@ -37,6 +37,7 @@ class Clock:
         ("nan@1.5+3", Fault(FaultKind.NAN, 0, 1.5, 3)),
         (" unavailable@30s+10s ", Fault(FaultKind.UNAVAILABLE, 0, 30, 10)),
         ("slow:5@0+1", Fault(FaultKind.SLOW, 5, 0, 1)),
+        ("hang@signal", Fault(FaultKind.HANG, on_signal=True)),
     ],
 )
 def test_faults_are_read(text: str, fault: Fault) -> None:
@@ -44,7 +45,9 @@ def test_faults_are_read(text: str, fault: Fault) -> None:
     assert parse_fault(text) == fault
 
 
-@pytest.mark.parametrize("text", ["", "explode", "slow", "hang:20", "slow:-1", "slow:1e3", "nan@", "nan+3"])
+@pytest.mark.parametrize(
+    "text", ["", "explode", "slow", "hang:20", "slow:-1", "slow:1e3", "nan@", "nan+3", "nan@signal+3"]
+)
 def test_what_is_no_fault_is_refused_with_what_is(text: str) -> None:
     """The message repeats the text and says what is allowed."""
     with pytest.raises(FaultSpecError, match="must be slow:MS") as refused:
@@ -115,3 +118,21 @@ def test_faults_can_be_set_while_running() -> None:
         faulty(ROWS)
     injector.set(None)
     faulty(ROWS)
+
+
+def test_a_fault_on_signal_lasts_from_one_to_the_next() -> None:
+    """It waits, begins, ends, and can begin again."""
+    injector = FaultInjector(Clock(), parse_fault("nan@signal"))
+    faulty = injector.wrap(predict)
+    met = []
+    for _ in range(4):
+        met.append(bool(np.isnan(faulty(ROWS)).all()))
+        injector.toggle()
+    assert met == [False, True, False, True]
+
+
+def test_a_signal_changes_nothing_where_no_fault_waits_for_it() -> None:
+    """Without a drill there is nothing to begin."""
+    injector = FaultInjector(Clock())
+    injector.toggle()
+    assert injector.wrap(predict)(ROWS).tolist() == [1, 1, 1, 1]
