@@ -86,8 +86,13 @@ def train(
     ] = 0.95,
     max_null_rate: Annotated[float, _share("--max-null-rate", "Rows (leads) without a value, for each column.")] = 0.05,
     max_negative_age: Annotated[
-        float, _share("--max-negative-age", "Rows (events) with an account created after what it does.")
-    ] = 0.0,
+        float | None,
+        _share(
+            "--max-negative-age",
+            "Rows with an account created after what it does: 0 if not given; in a history, which drops such events as "
+            "the service does, as --max-rejected.",
+        ),
+    ] = None,
     max_rejected: Annotated[
         float, _share("--max-rejected", "Lines of a history that the service would not accept either.")
     ] = 0.05,
@@ -216,10 +221,12 @@ def _read_snapshot(path: Path, mapping: "Mapping", as_of_ms: int | None) -> "tup
 def _read_history(
     events: Path, outcomes: Path, horizon_days: float, as_of_ms: int | None, now_ms: int, settings: "Settings"
 ) -> "tuple[Dataset, Findings]":
+    from scoring.features import DAY_MS
+    from scoring.fold import Memory
     from training.findings import Findings
     from training.history import read_history
     from training.outcomes import read_outcomes
-    from training.replay import Memory, read_events
+    from training.replay import read_events
 
     findings = Findings()
     dataset, _ = read_history(
@@ -230,7 +237,7 @@ def _read_history(
         horizon_days=horizon_days,
         as_of_ms=as_of_ms,
         now_ms=now_ms,
-        memory=Memory(settings.state.dedup_window, settings.state.retention_days),
+        memory=Memory(settings.state.dedup_window, int(settings.state.retention_days * DAY_MS)),
     )
     return dataset, findings
 

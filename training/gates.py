@@ -31,7 +31,8 @@ class Limits:
     Attributes:
         email_completeness_min: Rows (leads, in a history) with an e-mail address.
         null_rate_max: Rows (leads) without a value, for each column.
-        negative_age_max: Rows (events) with an account created after what it does.
+        negative_age_max: Rows (events) with an account created after what it does; None allows none in a snapshot,
+            and in a history as many as `rejected_max`: the service drops such events too, so none becomes a row.
         rejected_max: Lines of a history that the service would not accept either.
         mean_shift_max: How far a feature's mean may be from the reference model's before a warning.
         rows_min: Training rows.
@@ -41,7 +42,7 @@ class Limits:
 
     email_completeness_min: float = 0.95
     null_rate_max: float = 0.05
-    negative_age_max: float = 0.0
+    negative_age_max: float | None = None
     rejected_max: float = 0.05
     mean_shift_max: float = 0.25
     rows_min: int = 200
@@ -99,9 +100,10 @@ def _gates(dataset: Dataset, findings: Findings, limits: Limits) -> Iterator[Gat
     yield from _unreadable(findings, limits)
     yield from _rejected(findings, limits)
     yield from _completeness(findings, limits)
-    yield _negative_ages(findings, limits)
+    yield _negative_ages(dataset, findings, limits)
     yield _finite(dataset)
-    yield from _enough(dataset, findings, limits)
+    if "converted" not in findings.absent:
+        yield from _enough(dataset, findings, limits)
 
 
 def _unreadable(findings: Findings, limits: Limits) -> Iterator[Gate]:
@@ -153,14 +155,17 @@ def _completeness(findings: Findings, limits: Limits) -> Iterator[Gate]:
         )
 
 
-def _negative_ages(findings: Findings, limits: Limits) -> Gate:
+def _negative_ages(dataset: Dataset, findings: Findings, limits: Limits) -> Gate:
     found, total = findings.negative_ages, findings.records
-    share = found / total if total else 0.0
+    is_history = dataset.source.kind == "events"
+    allowed = limits.negative_age_max
+    if allowed is None:
+        allowed = limits.rejected_max if is_history else 0.0
     return Gate(
         "account age",
-        share <= limits.negative_age_max,
-        f"created_at: {found} of {total} accounts are created after what they do (negative age), "
-        f"at most {limits.negative_age_max:.1%} (--max-negative-age); check time zones and swapped columns",
+        found <= allowed * total,
+        f"created_at: {found} of {total} {'events' if is_history else 'rows'} have an account created after what it "
+        f"does (negative age), at most {allowed:.1%} (--max-negative-age); check time zones and swapped columns",
     )
 
 

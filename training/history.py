@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.features import DAY_MS, features, rule_scores
+from scoring.fold import Memory
 from training.dataset import Dataset, Source, fingerprint
 from training.findings import Column, Findings
-from training.replay import Line, Memory, Replay, replay
+from training.replay import Line, Replay, replay
 
 _NEVER = np.iinfo(np.int64).max
 
@@ -37,7 +38,7 @@ def read_history(
         horizon_days: A row counts as positive if its lead converts within so many days.
         as_of_ms: Until when events and outcomes are complete; None takes the last event's time.
         now_ms: The present.
-        memory: What a lead's state remembers in the service.
+        memory: How much the service remembers of a lead; other values give other features.
     """
     history = replay(lines, findings, now_ms=now_ms, until_ms=as_of_ms, memory=memory)
     end_ms = as_of_ms if as_of_ms is not None else history.last_ms or 0

@@ -9,9 +9,10 @@ from typing import Final, cast
 
 from schemas.ndjson import EventError, parse_event
 from scoring.events import LeadEvent
-from scoring.features import DAY_MS, Observations
+from scoring.features import Observations
+from scoring.fold import Memory, fold
 from scoring.gates import gate
-from scoring.profile import Profile, apply, event_id_hash, expired, is_duplicate
+from scoring.profile import Profile
 from training.errors import DataRefusedError
 from training.findings import Findings
 
@@ -19,14 +20,6 @@ Line = tuple[int, dict[str, object] | EventError]
 """A line's number and its event, or why it is none."""
 
 AFTER_AS_OF: Final = "events after --as-of"
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What a lead's state remembers, as in the service's configuration; other values give other features."""
-
-    dedup_window: int = 32
-    retention_days: float = 365.0
 
 
 @dataclass(slots=True)
@@ -84,7 +77,6 @@ def replay(lines: Iterable[Line], findings: Findings, *, now_ms: int, until_ms: 
     """
     result = Replay()
     numbers: dict[str, int] = {}
-    retention_ms = int(memory.retention_days * DAY_MS)
     for _, event_or_error in lines:
         findings.records += 1
         if isinstance(event_or_error, EventError):
@@ -99,7 +91,7 @@ def replay(lines: Iterable[Line], findings: Findings, *, now_ms: int, until_ms: 
             findings.rejected[reason] += 1
             findings.negative_ages += reason == "negative_account_age"
             continue
-        known_at = _fold(result, event, retention_ms, memory.dedup_window)
+        known_at = _fold(result, event, memory)
         if known_at is None:
             findings.left_out["duplicates"] += 1
             continue
@@ -111,24 +103,15 @@ def replay(lines: Iterable[Line], findings: Findings, *, now_ms: int, until_ms: 
     return result
 
 
-def _fold(result: Replay, event: LeadEvent, retention_ms: int, dedup_window: int) -> int | None:
+def _fold(result: Replay, event: LeadEvent, memory: Memory) -> int | None:
     """Applies one event as the service does; when it was known, or None for a duplicate."""
     lead_id, occurred_at = event["lead_id"], event["occurred_at"]
     profile = result.profiles.get(lead_id)
+    offset = 0 if profile is None else profile.last_offset + 1
     append_ms = occurred_at if profile is None else max(occurred_at, profile.last_seen_at)
-    if profile is None or expired(profile, append_ms, retention_ms):
-        profile = result.profiles[lead_id] = Profile()
-    hash8 = event_id_hash(event["event_id"])
-    if is_duplicate(profile, hash8):
+    folded = fold(profile, event, offset, append_ms, memory)
+    if folded is None:
         return None
-    previous_activity_at = profile.last_activity_at
-    apply(
-        profile,
-        event,
-        hash8,
-        offset=profile.last_offset + 1,
-        append_ms=append_ms,
-        dedup_window=dedup_window,
-    )
-    result.observations.append(profile, occurred_at, previous_activity_at)
+    result.profiles[lead_id] = folded.profile
+    result.observations.append(folded.profile, occurred_at, folded.previous_activity_at)
     return append_ms

@@ -42,7 +42,7 @@ def test_all_faults_are_said_at_once(tmp_path: Path) -> None:
     assert "email: 30 of 300 missing (10.0%)" in text
     assert "company_headcount: 30 of 300 missing (10.0%)" in text
     assert "page_visits: 1 value is NaN or infinite (line 52)" in text
-    assert "1 of 300 accounts are created after" in text
+    assert "1 of 300 rows have an account created after" in text
 
 
 def test_five_percent_missing_pass_and_one_more_fails(tmp_path: Path) -> None:
@@ -99,6 +99,22 @@ def test_too_many_rejected_lines_are_refused_with_their_reasons() -> None:
     findings.rejected.update({"not_json": 6})
     with pytest.raises(DataRefusedError, match=r"6 of 100 lines.*not_json 6"):
         check(dataset(), findings, Limits())
+
+
+def test_negative_ages_of_a_history_are_events_that_the_service_drops_too() -> None:
+    """Few are let through, since none becomes a row; a limit may be set."""
+    findings = Findings(records=1000, negative_ages=3)
+    check(dataset(), findings, Limits())
+    with pytest.raises(DataRefusedError, match="3 of 1000 events have an account created after"):
+        check(dataset(), findings, Limits(negative_age_max=0.0))
+
+
+def test_without_the_label_nothing_is_said_about_its_values() -> None:
+    """One fault for one cause."""
+    with pytest.raises(DataRefusedError) as caught:
+        check(dataset().take(np.array([], dtype=np.intp)), Findings(absent=["converted"]), Limits())
+    (fault,) = caught.value.faults
+    assert "--column converted=" in fault
 
 
 def test_infinite_features_are_refused() -> None:
