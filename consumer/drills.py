@@ -119,6 +119,15 @@ class SteppedClock:
         self._clock.sleep(seconds)
 
 
+def prepare(drill: Drill | None, clock: Clock) -> tuple[Clock, At]:
+    """The clock that the process uses, and what it calls when it passes a point."""
+    if drill is None:
+        return clock, nowhere
+    if drill.signal is None:
+        return SteppedClock(clock, drill.clock_step_s, drill.clock_start_s), nowhere
+    return clock, Passages(drill).at
+
+
 class PassingScorer:
     """A scorer on whose way a point lies."""
 
