@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from confluent_kafka import Message
+
 from consumer.records import Headers, Output, Record
 from runtime.errors import DeadLetterLimitError
 
 HEADER_PREFIX = "__lead_scorer."
+OFFSET = f"{HEADER_PREFIX}errors.offset"
 REASON = f"{HEADER_PREFIX}errors.reason"
 REPLAYED_FROM = f"{HEADER_PREFIX}replayed_from"
 RATIO_WINDOW_RECORDS = 10_000
@@ -65,6 +68,13 @@ def dead_letter(
     }
     headers += [(f"{HEADER_PREFIX}errors.{name}", text.encode()) for name, text in fields.items()]
     return Output(topic, record.partition, record.key, value, record.append_ms, headers)
+
+
+def source_offset(message: Message) -> int:
+    """The input offset that a dead letter came from; -1 if it does not say."""
+    headers: Headers = message.headers() or []  # type: ignore[assignment]
+    found = [value for name, value in headers if name == OFFSET and value]
+    return int(found[-1]) if found and found[-1].isdigit() else -1
 
 
 def reason_of(letter: Output) -> str:

@@ -88,7 +88,7 @@ class Loop:
         self._gathered_bytes = 0
         self._membership: Membership | None = None
         self._ends: dict[int, int] = {}
-        self._starting: list[Partition] = []
+        self._starting: list[Restored] = []
         self._polled_s = 0.0
         self._open: Batch | None = None
         self._in_flight: _InFlight | None = None
@@ -199,7 +199,7 @@ class Loop:
                 log.error("commit_outlives_rebalance", next="the state of all partitions is dropped and restored")
                 self._forget_in_flight()
         self._discard()
-        self._starting = [partition for partition in self._starting if partition.number not in numbers]
+        self._starting = [restored for restored in self._starting if restored.partition.number not in numbers]
 
     def _forget_in_flight(self) -> None:
         """The transaction's end is unknown: whatever it touched is restored once more."""
@@ -222,7 +222,7 @@ class Loop:
         log.debug("partition_restored", partition=partition.number, leads=len(restored.leads), new=restored.new)
         partition.leads, partition.next_offset = restored.leads, restored.next_offset
         if restored.new:
-            self._starting.append(partition)
+            self._starting.append(restored)
         else:
             self._start(partition)
 
@@ -327,15 +327,25 @@ class Loop:
     def _offsets_only(self) -> Batch | None:
         """Start offsets of new partitions, or the ends of caught-up ones: they lie behind control records."""
         if self._starting:
-            batch = self._new_batch()
-            batch.next_offsets.update((partition.number, partition.next_offset) for partition in self._starting)
             self._membership = self._source.membership()
-            return batch
+            return self._start_offsets()
         if self._ends and not self._gathered:
             batch = self._new_batch()
             self._advance_past_ends(batch)
             return None if batch.empty else batch
         return None
+
+    def _start_offsets(self) -> Batch:
+        """What must be committed before a new partition is read; a rebuilt one has a transaction of its own."""
+        batch = self._new_batch()
+        for restored in self._starting:
+            if restored.rewrite and not batch.empty:
+                break
+            batch.next_offsets[restored.partition.number] = restored.next_offset
+            if restored.rewrite:
+                batch.profiles[restored.partition.number] = dict(restored.rewrite)
+                break
+        return batch
 
     def _advance_past_ends(self, batch: Batch) -> None:
         for number, end in self._ends.items():
@@ -371,9 +381,9 @@ class Loop:
 
     def _start_new(self, batch: Batch) -> None:
         """Partitions whose start offset is committed now are read."""
-        for partition in [p for p in self._starting if p.number in batch.next_offsets]:
-            self._starting.remove(partition)
-            self._start(partition)
+        for restored in [r for r in self._starting if r.partition.number in batch.next_offsets]:
+            self._starting.remove(restored)
+            self._start(restored.partition)
 
     def _rewind(self, error: str | None) -> None:
         """Nothing of the aborted transaction happened: read its input again."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol
 
 from consumer.assignment import Leads, Partition
 from consumer.batch import Batch
 from consumer.records import Output, Polled
 from runtime.errors import FatalError
+from scoring.profile import Profile
 
 
 class Membership(Protocol):
@@ -76,13 +78,21 @@ class Input(Protocol):
 
 
 class Restored(NamedTuple):
-    """A partition's state as its changelog and its committed offset have it."""
+    """A partition's state as its changelog and its committed offset have it.
+
+    Attributes:
+        partition: Whose.
+        leads: The committed profiles.
+        next_offset: The first record to be read.
+        new: `next_offset` is not committed yet and must be, with `rewrite`, before a record is read.
+        rewrite: Profiles to be committed with it, None for a tombstone; of a state that was rebuilt.
+    """
 
     partition: Partition
     leads: Leads
     next_offset: int
     new: bool
-    """The group has committed nothing yet: `next_offset` is the partition's start and must be committed first."""
+    rewrite: Mapping[str, Profile | None] = MappingProxyType({})
 
 
 class Restorer(Protocol):

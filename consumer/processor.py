@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from consumer.batch import Batch
 from consumer.dead_letters import GATE_MESSAGES, dead_letter, reason_of
 from consumer.records import Output, Record
+from consumer.start import REBUILD_HINT
 from runtime.clock import Clock
 from runtime.errors import FatalError, StateError
 from schemas.codec import Codec, UndecodableError, UnknownSchemaError
@@ -30,7 +31,6 @@ INTERNAL_ERROR = "internal_error"
 SYSTEMATIC_RECORDS = 10
 """When every one of so many records fails, it is not the records' fault."""
 NO_REASONS: list[dict[str, Any]] = []
-REBUILD_HINT = "To go on with what the events topic still holds: `lead-scorer run --rebuild-state`"
 
 
 class Stages(Protocol):
@@ -115,7 +115,7 @@ class Processor:
             Output(
                 topic,
                 partition,
-                lead_id.encode(),
+                lead_id.encode(errors="surrogateescape"),
                 None if profile is None else encode(to_record(lead_id, group_id, profile)),
                 now_ms,
             )

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from consumer.assignment import Phase
+from consumer.drills import At, nowhere
 from consumer.serving import Serving
 from consumer.telemetry import MetricsTelemetry, Progress
 from consumer.wiring import Parts, connect
@@ -35,7 +36,17 @@ class Service:
     served at once. Everything that may block happens on the loop's thread, starting with reaching Kafka.
     """
 
-    def __init__(self, settings: Settings, serving: Serving, policy: Policy, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        serving: Serving,
+        policy: Policy,
+        clock: Clock | None = None,
+        *,
+        rebuild_state: bool = False,
+        at: At = nowhere,
+    ) -> None:
+        self._rebuild_state, self._at = rebuild_state, at
         self._settings, self._serving, self._policy = settings, serving, policy
         self._clock = clock or SystemClock()
         self.metrics = Metrics(policy.decisions, self._clock)
@@ -94,7 +105,16 @@ class Service:
                 self.metrics.count_errors("fatal")
 
     def _connect_and_loop(self) -> None:
-        parts = connect(self._settings, self._serving, self._policy, self._telemetry, self.metrics, self._clock)
+        parts = connect(
+            self._settings,
+            self._serving,
+            self._policy,
+            self._telemetry,
+            self.metrics,
+            self._clock,
+            rebuild_state=self._rebuild_state,
+            at=self._at,
+        )
         self._parts = parts
         try:
             parts.source.subscribe(parts.loop)

@@ -10,14 +10,19 @@ from confluent_kafka import Consumer, Producer
 
 from consumer.aborts import abort_limit
 from consumer.assignment import Phase
+from consumer.changelog import ChangelogReader
 from consumer.dead_letters import Guard
+from consumer.drills import At, PassingScorer, nowhere
 from consumer.fencing import Fencing
 from consumer.input import KafkaInput
 from consumer.lag import LagMonitor
 from consumer.loop import Loop
+from consumer.offsets import GroupOffsets
 from consumer.processor import Destinations, Processor
-from consumer.restore import BackgroundRestorer, ChangelogReader, StartOffsets, TopicIds
+from consumer.rebuild import Rebuilder, Sources
+from consumer.restore import BackgroundRestorer
 from consumer.serving import Serving
+from consumer.start import TopicIds
 from consumer.telemetry import MetricsTelemetry
 from consumer.transactions import Transactor
 from runtime import kafka
@@ -83,6 +88,9 @@ def connect(
     telemetry: MetricsTelemetry,
     metrics: Metrics,
     clock: Clock,
+    *,
+    rebuild_state: bool = False,
+    at: At = nowhere,
 ) -> Parts:
     """Reaches Kafka, checks the topics and takes over the transactional id.
 
@@ -100,7 +108,7 @@ def connect(
     events_codec, decisions_codec, profiles_codec = _codecs(settings, policy, clock)
     topics = settings.topics
     ids = TopicIds(found[topics.events].topic_id, found[topics.profiles].topic_id)
-    offsets = StartOffsets(_reader(settings), topics.events, ids)
+    offsets = GroupOffsets(_reader(settings), topics.events)
     limit_bytes = _dead_letter_bytes(found[topics.dead_letters])
     batch_bytes_max = batch_bytes(specs, found)
     transactor = Transactor(
@@ -110,11 +118,22 @@ def connect(
         metadata=ids.to_metadata(),
         clock=clock,
         fencing=Fencing(float(settings.kafka.client.get("transaction.timeout.ms", 15_000)) / 1000.0),
+        at=at,
     )
     transactor.open()
-    changelog = ChangelogReader(_reader(settings), admin, profiles_codec, topics.profiles, settings.kafka.group_id)
-    restorer = BackgroundRestorer(offsets, changelog, clock, metrics.set_restore_seconds)
+    changelog = ChangelogReader(
+        _reader(settings),
+        admin,
+        profiles_codec,
+        topics.profiles,
+        settings.kafka.group_id,
+        dedup_window=settings.state.dedup_window,
+        at=at,
+    )
     memory = Memory(settings.state.dedup_window, int(settings.state.retention_days * DAY_MS))
+    sources = Sources(topics.events, topics.decisions, topics.dead_letters, events_codec, decisions_codec)
+    rebuilder = Rebuilder(_reader(settings), sources, ids, policy, memory) if rebuild_state else None
+    restorer = BackgroundRestorer(offsets, changelog, ids, rebuilder, clock, metrics.set_restore_seconds)
     processor = Processor(
         codecs=(events_codec, decisions_codec, profiles_codec),
         destinations=Destinations(
@@ -127,13 +146,13 @@ def connect(
             dead_letter_max_bytes=limit_bytes,
         ),
         policy=policy,
-        scorer=serving.scorer,
+        scorer=PassingScorer(serving.scorer, at),
         baseline_engagement=lambda: serving.baseline_engagement,
         clock=clock,
         stages=telemetry,
         memory=memory,
     )
-    source = KafkaInput(kafka.consumer(settings, **{"enable.partition.eof": True}), topics.events)
+    source = KafkaInput(kafka.consumer(settings, **{"enable.partition.eof": True}), topics.events, at)
     loop = Loop(
         source=source,
         transactions=transactor,

@@ -1,0 +1,123 @@
+"""Reads the changelog: the committed state of the leads of a partition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Event
+
+import structlog
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+
+from consumer.drills import At, nowhere
+from consumer.end_offsets import end_offsets
+from consumer.start import Changelog
+from runtime.errors import StateError
+from schemas.codec import Codec, UndecodableError, UnknownSchemaError
+from scoring.profile import from_record, pack
+
+log = structlog.get_logger(__name__)
+
+RETRY_S = 0.5
+CHUNK_RECORDS = 5_000
+
+
+class ChangelogReader:
+    """Reads partitions of the changelog from their start to their end as of now."""
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        admin: AdminClient,
+        codec: Codec,
+        topic: str,
+        group_id: str,
+        *,
+        dedup_window: int,
+        at: At = nowhere,
+    ) -> None:
+        self._consumer, self._admin, self._codec = consumer, admin, codec
+        self._topic, self._group_id, self._dedup_window, self._at = topic, group_id, dedup_window, at
+
+    def read(self, number: int, stop: Callable[[], bool]) -> Changelog | None:
+        """What a partition holds; None when `stop` ended it early.
+
+        The end is the high watermark, not the last stable offset: commit markers are written per partition, and one
+        may be missing here while the input offset of its transaction is committed already. Only once the last stable
+        offset has passed the mark is the partition read, so that its end is reached with every marker in place.
+
+        Raises:
+            StateError: A value is another group's.
+            KafkaException: Kafka could not answer.
+        """
+        end = self._end(number, IsolationLevel.READ_UNCOMMITTED)
+        while self._end(number, IsolationLevel.READ_COMMITTED) < end:
+            if stop():
+                return None
+            log.info("restore_waits", partition=number, why="a transaction is open on the changelog")
+            Event().wait(RETRY_S)
+        changelog = Changelog()
+        if end <= 0:
+            return changelog
+        self._consumer.assign([TopicPartition(self._topic, number, OFFSET_BEGINNING)])
+        try:
+            while not stop():
+                if self._apply(self._poll(), changelog, end):
+                    return changelog
+        finally:
+            self._consumer.unassign()
+        return None
+
+    def _poll(self) -> list[Message]:
+        first = self._consumer.poll(0.2)
+        return [] if first is None else [first, *self._consumer.consume(CHUNK_RECORDS, timeout=0)]
+
+    def _end(self, number: int, isolation: IsolationLevel) -> int:
+        return end_offsets(self._admin, self._topic, [number], isolation)[number]
+
+    def _apply(self, messages: list[Message], changelog: Changelog, end: int) -> bool:
+        """Folds messages into the state; True at the end of the partition."""
+        self._at("in_restore")
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                if error.code() == KafkaError._PARTITION_EOF:
+                    return True  # read committed, and the last stable offset is past the mark: nothing is missing
+                raise KafkaException(error)
+            self._take(message, changelog)
+            if (message.offset() or 0) >= end - 1:
+                return True
+        return False
+
+    def _take(self, message: Message, changelog: Changelog) -> None:
+        # A key that is no text cannot be a lead's, but must be named to be written over.
+        lead_id = (message.key() or b"").decode(errors="surrogateescape")
+        changelog.unreadable.pop(lead_id, None)
+        changelog.leads.pop(lead_id, None)
+        value = message.value()
+        if value is None:
+            return
+        where = f"{self._topic}-{message.partition()} at offset {message.offset()}"
+        try:
+            recorded_id, group_id, profile = from_record(self._codec.decode(value), self._dedup_window)
+        except (UndecodableError, UnknownSchemaError) as error:
+            changelog.unreadable[lead_id] = f"{where}: {type(error).__name__}: {error}"
+            return
+        if group_id != self._group_id:
+            raise StateError(
+                f"the changelog is another group's: {where} belongs to {group_id!r}, this is {self._group_id!r}. "
+                "Give each group its own topics.profiles, or start with the group_id that wrote it"
+            )
+        if recorded_id != lead_id:
+            changelog.unreadable[lead_id] = f"{where}: its key is not its lead"
+            return
+        changelog.leads[lead_id] = pack(profile)
+        changelog.last_offset = max(changelog.last_offset, profile.last_offset)

@@ -1,0 +1,48 @@
+"""What Kafka says about the group's place in the input."""
+
+from __future__ import annotations
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from consumer.start import Start
+
+REQUEST_TIMEOUT_S = 10.0
+
+
+class GroupOffsets:
+    """Committed offsets and the ends of the log, asked beside the group's member.
+
+    Pending transactional commits are waited for by the client, as the consumer reads committed.
+    """
+
+    def __init__(self, consumer: Consumer, topic: str) -> None:
+        self._consumer, self._topic = consumer, topic
+
+    def committed(self, numbers: list[int]) -> dict[int, int]:
+        """Committed offsets; partitions without one are left out.
+
+        Raises:
+            KafkaException: The coordinator could not answer in time.
+        """
+        return {p.partition: p.offset for p in self._fetch(numbers) if p.offset >= 0}
+
+    def start(self, number: int) -> Start:
+        """Where a partition stands.
+
+        Raises:
+            KafkaException: Kafka could not answer.
+        """
+        (found,) = self._fetch([number])
+        low, high = self._consumer.get_watermark_offsets(
+            TopicPartition(self._topic, number), timeout=REQUEST_TIMEOUT_S, cached=False
+        )
+        committed = found.offset if found.offset >= 0 else None
+        return Start(self._topic, number, committed, found.metadata, low, high)
+
+    def _fetch(self, numbers: list[int]) -> list[TopicPartition]:
+        asked = [TopicPartition(self._topic, number) for number in numbers]
+        found = self._consumer.committed(asked, timeout=REQUEST_TIMEOUT_S)
+        for partition in found:
+            if partition.error:
+                raise KafkaException(partition.error)
+        return found

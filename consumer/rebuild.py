@@ -1,0 +1,170 @@
+"""`run --rebuild-state`: profiles folded again from the events that are left, where the state cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
+
+import structlog
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from consumer.dead_letters import source_offset
+from consumer.start import Changelog, Plan, Start, TopicIds, plan
+from schemas.codec import Codec, UndecodableError, UnknownSchemaError
+from scoring.events import LeadEvent
+from scoring.fold import Memory, fold
+from scoring.gates import gate
+from scoring.policy import Policy
+from scoring.profile import Profile, unpack
+
+log = structlog.get_logger(__name__)
+
+POLL_S = 0.2
+CHUNK_RECORDS = 2_000
+
+
+class Rebuilt(NamedTuple):
+    """A partition's new state: where it goes on, and every profile that the changelog must get (None: a tombstone)."""
+
+    next_offset: int
+    profiles: dict[str, Profile | None]
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """What the decisions and dead letters of a partition tell.
+
+    Attributes:
+        last_offset: The highest input offset that has an outcome.
+        actions: By lead, its last published decision: decision, band, and the latest `occurred_at` of a publication.
+    """
+
+    last_offset: int = -1
+    actions: dict[str, tuple[str, str, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a state is rebuilt from: three topics with the codecs of the two that are decoded."""
+
+    events: str
+    decisions: str
+    dead_letters: str
+    event_codec: Codec
+    decision_codec: Codec
+
+
+class Rebuilder:
+    """Makes a state that agrees with the input, as far as the topics still tell.
+
+    What it cannot know: events that retention has removed, and last actions whose decisions it has removed.
+    """
+
+    def __init__(self, consumer: Consumer, sources: Sources, ids: TopicIds, policy: Policy, memory: Memory) -> None:
+        self._consumer, self._from, self._ids = consumer, sources, ids
+        self._policy, self._memory = policy, memory
+
+    def rebuild(self, start: Start, changelog: Changelog, stop: Callable[[], bool]) -> Rebuilt | None:
+        """A state to replace the changelog's with; None when `stop` ended it early.
+
+        Raises:
+            KafkaException: Kafka could not answer.
+            RegistryUnavailableError: The registry could not; try again.
+        """
+        outcomes = self._outcomes(start.number, stop)
+        if outcomes is None:
+            return None
+        chosen = plan(start, changelog, self._ids, outcomes.last_offset)
+        profiles: dict[str, Profile | None] = dict.fromkeys((*changelog.leads, *changelog.unreadable))
+        if chosen.keep:
+            profiles.update((lead_id, unpack(packed)) for lead_id, packed in changelog.leads.items())
+        elif not self._fold(start, chosen.next_offset, outcomes, profiles, stop):
+            return None
+        log.warning(
+            "state_rebuilt",
+            partition=start.number,
+            next_offset=chosen.next_offset,
+            leads=sum(profile is not None for profile in profiles.values()),
+            source="changelog" if chosen.keep else "events",
+            never_scored=chosen.lost_records,
+            unknown=_unknown(start, chosen),
+        )
+        return Rebuilt(chosen.next_offset, profiles)
+
+    def _fold(
+        self,
+        start: Start,
+        next_offset: int,
+        outcomes: Outcomes,
+        profiles: dict[str, Profile | None],
+        stop: Callable[[], bool],
+    ) -> bool:
+        """Folds the events before `next_offset`; False when it was stopped."""
+        for message in self._read(self._from.events, start.number, start.low, stop):
+            if (message.offset() or 0) >= next_offset:
+                break
+            event = self._event(message)
+            if event is not None:
+                self._apply(event, message, profiles)
+        for lead_id, (decision, band, at) in outcomes.actions.items():
+            profile = profiles.get(lead_id)
+            if profile is not None:
+                profile.last_action, profile.last_action_band, profile.last_action_at = decision, band, at
+        return not stop()
+
+    def _event(self, message: Message) -> LeadEvent | None:
+        try:
+            event = cast(LeadEvent, self._from.event_codec.decode(message.value()))
+        except (UndecodableError, UnknownSchemaError):
+            return None
+        return event if gate(event, message.key(), message.timestamp()[1]) is None else None
+
+    def _apply(self, event: LeadEvent, message: Message, profiles: dict[str, Profile | None]) -> None:
+        lead_id = event["lead_id"]
+        folded = fold(profiles.get(lead_id), event, message.offset() or 0, message.timestamp()[1], self._memory)
+        if folded is not None:
+            profiles[lead_id] = folded.profile
+
+    def _outcomes(self, number: int, stop: Callable[[], bool]) -> Outcomes | None:
+        outcomes = Outcomes()
+        for message in self._read(self._from.dead_letters, number, OFFSET_BEGINNING, stop):
+            outcomes.last_offset = max(outcomes.last_offset, source_offset(message))
+        for message in self._read(self._from.decisions, number, OFFSET_BEGINNING, stop):
+            decision = self._from.decision_codec.decode(message.value())
+            outcomes.last_offset = max(outcomes.last_offset, decision["source_offset"])
+            if decision["action_published"]:
+                self._note_action(outcomes, decision)
+        return None if stop() else outcomes
+
+    def _note_action(self, outcomes: Outcomes, decision: dict[str, Any]) -> None:
+        """As the loop does: the time of the last publication never goes back."""
+        name, lead_id, at = decision["decision"], decision["lead_id"], decision["occurred_at"]
+        in_a_band = name in {band.decision for band in self._policy.bands}
+        band = name if in_a_band else self._policy.band(decision["score"])
+        before = outcomes.actions.get(lead_id)
+        outcomes.actions[lead_id] = (name, band, at if before is None else max(at, before[2]))
+
+    def _read(self, topic: str, number: int, offset: int, stop: Callable[[], bool]) -> Iterator[Message]:
+        """The committed records of a partition, to its end."""
+        self._consumer.assign([TopicPartition(topic, number, offset)])
+        try:
+            while not stop():
+                first = self._consumer.poll(POLL_S)
+                for message in [] if first is None else [first, *self._consumer.consume(CHUNK_RECORDS, timeout=0)]:
+                    error = message.error()
+                    if error is None:
+                        yield message
+                    elif error.code() == KafkaError._PARTITION_EOF:
+                        return
+                    else:
+                        raise KafkaException(error)
+        finally:
+            self._consumer.unassign()
+
+
+def _unknown(start: Start, chosen: Plan) -> str:
+    if chosen.keep:
+        return f"{chosen.lost_records} records were never scored and are gone" if chosen.lost_records else "nothing"
+    before = f"events before offset {start.low}" if start.low else "nothing before the log's first record"
+    return f"{before}; last actions older than the decisions topic"

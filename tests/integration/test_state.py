@@ -1,0 +1,78 @@
+"""State that disagrees with the input: refused with exit code 5, and made anew when asked to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+
+from runtime.config import Settings
+from tests.faults.test_kill import cli, prepare, simulate
+from tests.invariants import Found, Topics
+from tests.kafka import Namespace
+from tests.scorer import Scorer, scorers
+
+EVENTS = 2000
+
+
+@pytest.fixture
+def stopped(namespace: Namespace, tmp_path: Path) -> Iterator[tuple[Scorer, Settings, dict[str, str]]]:
+    """A scorer that has scored some events and was stopped."""
+    environ, settings = prepare(namespace, tmp_path)
+    simulate(environ, EVENTS, seed=1)
+    with scorers(environ, tmp_path, "a") as (scorer,):
+        scorer.start()
+        Topics(settings).wait_until_caught_up()
+        assert scorer.stop() == 0
+        yield scorer, settings, environ
+
+
+def forget_offsets(settings: Settings) -> None:
+    """As the broker does when a group is away for too long."""
+    topics = Topics(settings)
+
+    topics.admin.delete_consumer_groups([settings.kafka.group_id])[settings.kafka.group_id].result(10)
+    assert topics.committed() == {}
+
+
+def damage_changelog(settings: Settings) -> None:
+    """A value of the changelog is overwritten with noise."""
+    message = Topics(settings).read(settings.topics.profiles)[-1]
+    producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    producer.produce(settings.topics.profiles, b"\xc3\x01noise", message.key(), message.partition() or 0)
+    assert producer.flush(10) == 0
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [(forget_offsets, "no committed offset"), (damage_changelog, "cannot be read")],
+    ids=["offsets expired", "changelog damaged"],
+)
+def test_a_state_that_disagrees_is_refused_and_rebuilt_when_asked(
+    stopped: tuple[Scorer, Settings, dict[str, str]], harm: Callable[[Settings], None], says: str
+) -> None:
+    """Exit code 5 names the cause and the command; with it every offset has one outcome and the profiles are right."""
+    scorer, settings, environ = stopped
+    harm(settings)
+    scorer.start(ready=False)
+    assert scorer.wait() == 5
+    last = scorer.log()[-1]
+    assert says in last["reason"]
+    assert "--rebuild-state" in last["reason"]
+
+    rebuilding = Scorer(environ, "a", scorer.log_path.parent, "--rebuild-state").start()
+    try:
+        simulate(environ, EVENTS, seed=2)
+        Topics(settings).wait_until_caught_up()
+        assert rebuilding.events("state_rebuilt")
+        assert rebuilding.stop() == 0
+    finally:
+        rebuilding.close()
+    Found(settings).check()
+
+
+def test_cli_names_the_option() -> None:
+    """`run --help` tells of the way out."""
+    assert "--rebuild-state" in cli({"COLUMNS": "200"}, "run", "--help").stdout
