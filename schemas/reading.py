@@ -218,7 +218,7 @@ def record_reader(fields: list[tuple[str, Read]], dropped: Collection[str], defa
 def blocks_reader(read_item: Read, gather: Callable[[list[Any]], Any]) -> Read:
     """Reads the items of an array or map, which come in counted blocks up to an empty one.
 
-    Items that take no bytes are refused: a count is then bound by the bytes that are there, and no value of a hundred
+    Items that take no bytes are refused: so the work is bound by the bytes that are there, and no value of a hundred
     bytes can ask for 2**60 nulls.
     """
 
@@ -232,8 +232,6 @@ def blocks_reader(read_item: Read, gather: Callable[[list[Any]], Any]) -> Read:
             if count < 0:  # then the size of the block in bytes follows
                 size, at = read_long(value, at)
                 count, end = -count, at + size
-            if count > len(value) - at:
-                raise Malformed("more items than bytes")
             for _ in range(count):
                 start = at
                 item, at = read_item(value, at)

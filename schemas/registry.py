@@ -27,7 +27,8 @@ _CLIENT: Final[Mapping[str, Any]] = {
 class Registry:
     """Schemas by id, and ids by schema.
 
-    Schemas are kept for ever, as an id never changes its meaning; that an id is unknown is believed for 10 s.
+    The client keeps the schemas that it got, as an id never changes its meaning; that an id is unknown is believed for
+    10 s.
 
     Args:
         url: `http(s)://...`; several with commas between.
@@ -44,7 +45,6 @@ class Registry:
         self._shown = re.sub(r"//[^/]*@", "//", url)  # without credentials: messages go to the log
         self._client = SchemaRegistryClient.new_client({**_CLIENT, **(client or {}), "url": url})
         self._monotonic = monotonic
-        self._schemas: dict[int, str] = {}
         self._unknown_until: dict[int, float] = {}
 
     def schema_by_id(self, schema_id: int) -> str:
@@ -55,8 +55,6 @@ class Registry:
             UnresolvableError: The schema is not Avro.
             RegistryUnavailableError: It says nothing: wait, then ask again.
         """
-        if schema_id in self._schemas:
-            return self._schemas[schema_id]
         if self._unknown_until.get(schema_id, 0.0) > self._monotonic():
             raise _unknown(schema_id)
         try:
@@ -68,7 +66,6 @@ class Registry:
             raise _unknown(schema_id) from None
         if (schema.schema_type or "AVRO") != "AVRO" or not schema.schema_str:
             raise UnresolvableError(f"schema {schema_id} is of type {schema.schema_type}, not AVRO")
-        self._schemas[schema_id] = schema.schema_str
         return schema.schema_str
 
     def register(self, subject: str, schema: str) -> int:

@@ -164,6 +164,16 @@ def test_a_schema_that_is_not_avro_makes_its_records_undecodable() -> None:
         lead_event_codec(registry=FakeRegistry(fault=UnresolvableError("Protobuf"))).decode(b"\x00" * 5 + DATUM)
 
 
+def test_a_text_at_the_end_is_not_cut_short() -> None:
+    """The last field of a writer may be a text, and the value may break off inside it."""
+    schema = changed("lead_event", lambda s: s["fields"].append(s["fields"].pop(0)))
+    value = b"\x00\x00\x00\x00\x07" + written_by_fastavro(schema, EVENT)
+    codec = lead_event_codec(registry=FakeRegistry({7: schema}))
+    assert codec.decode(value) == EVENT
+    with pytest.raises(UndecodableError, match="ends too early"):
+        codec.decode(value[:-1])
+
+
 def test_nesting_has_an_end() -> None:
     """A value that nests deeper than Python's stack is a bad record with a short message, not a dead process."""
     node = {"type": "record", "name": "Node", "fields": [{"name": "next", "type": ["null", "Node"]}]}

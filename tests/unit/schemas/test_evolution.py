@@ -52,11 +52,15 @@ def add_symbol(schema: dict[str, Any]) -> None:
     field(schema, "event_type")["type"]["symbols"].append("WEBINAR")
 
 
+def turn_union(schema: dict[str, Any]) -> None:
+    field(schema, "created_at")["type"].reverse()
+
+
 def describe(schema: dict[str, Any]) -> None:
     schema["doc"] = "Other words."
 
 
-@pytest.mark.parametrize("change", [move, add_with_default, add_symbol, describe])
+@pytest.mark.parametrize("change", [move, add_with_default, add_symbol, turn_union, describe])
 def test_what_the_contract_allows_passes(change: Any) -> None:
     """A field with a default, a symbol where there is a default; order and words do not matter."""
     assert refusals(released.text("lead_event"), changed("lead_event", change)) == []

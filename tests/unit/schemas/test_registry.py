@@ -97,7 +97,7 @@ def registry(server: Answers, clock: Clock) -> Iterator[Registry]:
 
 
 def test_a_schema_is_asked_for_once(registry: Registry, server: Answers) -> None:
-    """An id never changes its meaning, so its schema is kept for ever."""
+    """An id never changes its meaning, so its schema is kept."""
     assert [registry.schema_by_id(7) for _ in range(3)] == ['"string"'] * 3
     assert [path for path, _ in server.asked] == ["/schemas/ids/7"]
 

@@ -176,6 +176,28 @@ def test_a_plain_value_is_read_where_null_is_allowed_too() -> None:
     assert resolve(theirs, LEAD_EVENT, written_by_fastavro(theirs, EVENT)) == EVENT
 
 
+def test_null_need_not_be_the_first_branch() -> None:
+    """Other teams write ["string", "null"]."""
+    theirs = changed("lead_event", lambda s: field(s, "page_url").update(type=["string", "null"], default=""))
+    for event in (EVENT, {**EVENT, "page_url": None}):
+        assert resolve(theirs, LEAD_EVENT, written_by_fastavro(theirs, event)) == event
+
+
+def test_the_branch_of_the_same_type_comes_first() -> None:
+    """A long stays a long where a double would take it too."""
+    ours = record_of(["null", "double", "long"])
+    assert resolve(record_of("long"), ours, written_by_fastavro(record_of("long"), {"x": 2**60 + 1})) == {
+        "x": 2**60 + 1
+    }
+
+
+def test_a_fixed_of_another_size_does_not_go_together() -> None:
+    """Neither can be had from the other."""
+    ours, theirs = (record_of({"type": "fixed", "name": "F", "size": size}) for size in (2, 3))
+    with pytest.raises(UnresolvableError, match="x: a fixed of another size"):
+        reader_of(parse(theirs), parse(ours))
+
+
 def test_a_symbol_without_a_default_is_refused_where_it_comes() -> None:
     """Confidence has no default to fall back to."""
     ours, theirs = (record_of({"type": "enum", "name": "E", "symbols": list(symbols)}) for symbols in ("AB", "BC"))
@@ -204,8 +226,8 @@ def test_an_array_may_come_in_blocks(array: bytes) -> None:
     [
         (b"\x03\x06\x02a\x02b\x00", "a block that is not of its size"),
         (b"\x03\x01\x02a\x02b\x00", "a block that is not of its size"),
-        (b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01", "more items than bytes"),
-        (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x02a", "more items than bytes"),
+        (b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01", "ends too early"),
+        (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x02\x02a", "ends too early"),
         (b"\x04\x02a", "ends too early"),
     ],
 )
