@@ -87,8 +87,9 @@ def simulate(
     begun = clock.monotonic()
     with _sink(ctx, to, "simulation", clock) as (sink, place):
         sent = _send(simulation, sink, _pacer(schedule, sink, clock))
-    _close(sent, place, clock.monotonic() - begun, _sorts(simulation))
-    if sent < events:
+    complete = sent == events
+    _close(sent, place, clock.monotonic() - begun, _sorts(simulation), complete=complete)
+    if not complete:
         raise typer.Exit(INTERRUPTED)
 
 
@@ -135,7 +136,7 @@ def file(
     ):
         complete = _import(source, chosen, sink, _pacer(schedule, sink, clock), bar, summary)
     _write_outcomes(outcomes, summary.outcomes())
-    _close(summary.sent, place, clock.monotonic() - begun, _fates(summary))
+    _close(summary.sent, place, clock.monotonic() - begun, _fates(summary), complete=complete)
     if not complete:
         raise typer.Exit(INTERRUPTED)
     if summary.rejected:
@@ -288,6 +289,7 @@ def _fates(summary: "Summary") -> str:
     return f"{told('skipped', summary.skipped)}, {told('rejected', summary.rejected)}"
 
 
-def _close(sent: int, place: str, seconds: float, details: str) -> None:
+def _close(sent: int, place: str, seconds: float, details: str, *, complete: bool) -> None:
     rate = sent / seconds if seconds else 0.0
-    typer.echo(f"{sent:,} records to {place} in {seconds:.1f} s ({rate:,.0f}/s): {details}", err=True)
+    early = "" if complete else "interrupted, of what was to come: "
+    typer.echo(f"{early}{sent:,} records to {place} in {seconds:.1f} s ({rate:,.0f}/s): {details}", err=True)

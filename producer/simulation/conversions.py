@@ -8,7 +8,7 @@ from producer.simulation.parameters import DAY_MS, Parameters
 
 # By size: startup, mid_market, enterprise, mega. The largest take long to decide, which no rule knows.
 _SIZE_EDGES = (50, 500, 5000)
-_SIZE_EFFECT = np.array([-0.8, 0.5, 0.7, -1.0])
+_SIZE_EFFECT = np.array([-0.8, 0.5, 0.7, -0.6])
 _RECENT_MS = 7 * DAY_MS
 _USUAL_EVENTS = 10  # of a lead; where leads have more of them each says less, so that about a tenth always converts
 
@@ -22,7 +22,7 @@ def convert(parameters: Parameters, leads: Leads, journeys: Journeys) -> Integer
     recent = _recent(leads, journeys) / max(1.0, len(journeys.lead) / parameters.leads / _USUAL_EVENTS)
     demo = np.bincount(journeys.lead[journeys.kind == DEMO_REQUEST], minlength=parameters.leads) > 0
     size = _SIZE_EFFECT[np.searchsorted(_SIZE_EDGES, leads.headcount)]
-    chance = logistic(-5.4 + 0.9 * leads.intent + 1.4 * np.log1p(recent) + 0.8 * demo + size)
+    chance = logistic(-6.0 + 1.0 * leads.intent + 1.6 * np.log1p(recent) + 1.6 * demo + size)
     at = leads.peak_ms + 7_200_000 + rng.exponential(1.5 * DAY_MS, parameters.leads).astype(np.int64)
     seen = np.bincount(journeys.lead, minlength=parameters.leads) > 0
     converts = seen & (rng.random(parameters.leads) < chance) & (at < parameters.span_ms)

@@ -119,7 +119,7 @@ def _kinds(
 
 def _demo_requests(rng: np.random.Generator, leads: Leads, lead: Integers, at: Integers) -> NDArray[np.intp]:
     """The events that are demo requests: a lead's few, those that lie nearest to its peak."""
-    wanted = rng.poisson(np.exp(-2.1 + 0.9 * leads.intent))
+    wanted = rng.poisson(np.exp(-1.9 + 1.0 * leads.intent))
     distance = np.abs(at - leads.peak_ms[lead]) * rng.uniform(0.3, 3.0, len(lead))
     order = np.lexsort((distance, lead))
     starts = np.flatnonzero(np.diff(lead[order], prepend=-1))
