@@ -54,19 +54,24 @@ class _Call:
 class _Lane:
     """One session and its thread; a daemon, since a hung call must not keep the process from exiting."""
 
-    def __init__(self, make: Callable[[], Predict], idle: list[_Lane], abandoned: AbandonedCalls) -> None:
+    def __init__(
+        self, make: Callable[[], Predict], idle: list[_Lane], abandoned: AbandonedCalls, *, ready: bool
+    ) -> None:
         self.inbox: SimpleQueue[_Call | None] = SimpleQueue()
         self._idle = idle
         self._abandoned = abandoned
-        self.thread = threading.Thread(target=self._run, args=(make,), name="model-call", daemon=True)
+        self.thread = threading.Thread(target=self._run, args=(make, ready), name="model-call", daemon=True)
         self.thread.start()
+        if ready:  # a call may wait in the inbox until the thread runs
+            idle.append(self)
 
-    def _run(self, make: Callable[[], Predict]) -> None:
+    def _run(self, make: Callable[[], Predict], ready: bool) -> None:
         try:
             predict = make()
         except Exception:  # noqa: BLE001 - a lane that never becomes idle: its model's calls are refused, and counted
             return
-        self._idle.append(self)
+        if not ready:
+            self._idle.append(self)
         while (call := self.inbox.get()) is not None:
             try:
                 result: Any = predict(call.rows)
@@ -99,7 +104,7 @@ class DeadlineRunner:
         self._fresh = fresh
         self._abandoned = abandoned
         self._idle: list[_Lane] = []
-        self._lanes = [_Lane(lambda: first, self._idle, abandoned)]
+        self._lanes = [_Lane(lambda: first, self._idle, abandoned, ready=True)]
 
     def call(self, rows: Rows, timeout_s: float) -> NDArray[np.float64]:
         """The model's answer for `rows`.
@@ -143,5 +148,5 @@ class DeadlineRunner:
             call.abandoned = True
             self._abandoned.count += 1
         if len(self._lanes) < LANES_MAX:
-            self._lanes.append(_Lane(self._fresh, self._idle, self._abandoned))
+            self._lanes.append(_Lane(self._fresh, self._idle, self._abandoned, ready=False))
         return True

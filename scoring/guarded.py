@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.batching import CostCap
+from scoring.batching import CallSizer
 from scoring.breaker import Breaker, BreakerSettings, BreakerState
 from scoring.deadline import AbandonedCalls, DeadlineError, DeadlineRunner, Predict, Rows
 from scoring.listener import CallFailure, ScoringListener, SilentListener
 from scoring.model import Model
 from scoring.scorer import Verdicts
-
-DEADLINE_SHARE: Final = 0.8
-"""A call is made as large as the fit expects to be done in this share of the deadline; the rest is for scatter."""
-
-CALL_ROWS_MIN: Final = 64
-CALL_ROWS_MAX: Final = 100_000
-ROW_MS: Final = 0.003
-"""A first guess at the cost of a row (measured: 2 to 3 µs with 200 trees)."""
 
 
 @dataclass(slots=True)
@@ -31,7 +23,7 @@ class _Slot:
 
     model: Model
     runner: DeadlineRunner
-    cap: CostCap
+    sizer: CallSizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +57,7 @@ class GuardedScorer:
         listener: ScoringListener | None = None,
         wrap: Callable[[Predict], Predict] = lambda predict: predict,
     ) -> None:
-        self._timeout_s = inference_ms / 1000
-        self._target_ms = inference_ms * DEADLINE_SHARE
+        self._inference_ms = inference_ms
         self._monotonic = monotonic
         self._listener = listener or SilentListener()
         self._wrap = wrap
@@ -134,8 +125,7 @@ class GuardedScorer:
             return self._wrap(model.fresh_predict())
 
         runner = DeadlineRunner(self._wrap(model.predict), fresh, self._abandoned)
-        cap = CostCap(target_ms=self._target_ms, n_max=CALL_ROWS_MAX, n_min=CALL_ROWS_MIN, prior_row_ms=ROW_MS)
-        return _Slot(model, runner, cap)
+        return _Slot(model, runner, CallSizer(self._inference_ms))
 
     def _ask(self, slot: _Slot, rows: Rows) -> tuple[NDArray[np.float64], list[str]]:
         """The model's answers, NaN where there is none, and per row why there would be none.
@@ -147,7 +137,7 @@ class GuardedScorer:
         why: list[str] = ["breaker_open"] * len(rows)
         start = 0
         while admitted := self._breaker.admit(len(rows) - start):
-            stop = start + min(admitted, slot.cap.limit)
+            stop = start + slot.sizer.rows(admitted)
             probing = self._breaker.state is BreakerState.HALF_OPEN
             failed = self._call(slot, rows[start:stop], answers[start:stop])
             last = probing or failed in ("deadline", "model_error")
@@ -166,10 +156,10 @@ class GuardedScorer:
         detail = ""
         n_bad = len(rows)
         try:
-            given = _of_shape(slot.runner.call(rows, self._timeout_s), answers.shape)
+            given = _of_shape(slot.runner.call(rows, self._inference_ms / 1000), answers.shape)
         except DeadlineError as error:
             failed, detail = "deadline", str(error)
-            slot.cap.back_off()
+            slot.sizer.missed(len(rows))
         except Exception as error:  # noqa: BLE001 - whatever the model raises, the rules answer
             failed, detail = "model_error", f"{type(error).__name__}: {error}"
         else:
@@ -180,7 +170,7 @@ class GuardedScorer:
                 failed, detail = "bad_score", f"{n_bad} of {len(rows)} scores are not in [0, 1]"
         elapsed_ms = (self._monotonic() - started) * 1000
         if failed is None or failed == "bad_score":
-            slot.cap.observe(len(rows), elapsed_ms)
+            slot.sizer.observe(len(rows), elapsed_ms)
         self._breaker.record(good=failed is None, elapsed_ms=elapsed_ms)
         if failed is not None:
             failure = CallFailure(failed, slot.model.version, n_bad, elapsed_ms, detail)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring.batching import BATCH_MIN, BatchController, CostCap, LinearCost
+from scoring.batching import BATCH_MIN, BatchController, CallSizer, LinearCost
 
 BUDGET_MS = 150.0
 MAX_BATCH = 2000
@@ -170,12 +171,53 @@ def test_equal_sizes_do_not_blame_the_rows() -> None:
     assert cost.rows_within(75) > 2000
 
 
-def test_unfinished_calls_lower_the_cap_without_a_measurement() -> None:
-    """A call that missed its deadline takes the next ones down to 0.7 of the size, again and again, to the minimum."""
-    cap = CostCap(target_ms=40, n_max=1000, n_min=64, prior_row_ms=0.003)
-    limits = []
-    for _ in range(12):
-        cap.back_off()
-        limits.append(cap.limit)
-    assert limits[:3] == pytest.approx([700, 490, 343], abs=1)
-    assert limits[-1] == 64
+def test_calls_are_split_to_keep_the_deadline() -> None:
+    """Rows at 0.1 ms and a deadline of 50 ms: 400 rows are asked for at once."""
+    sizer = CallSizer(deadline_ms=50)
+    for n in range(100):
+        sizer.observe(n, 0.05 + 0.1 * n)
+    assert sizer.rows(2000) == pytest.approx(400, rel=0.02)
+    assert sizer.rows(300) == 300
+
+
+def test_costly_calls_are_not_multiplied() -> None:
+    """A call that takes 40 of 50 ms whatever its size is not made twice."""
+    sizer = CallSizer(deadline_ms=50)
+    for n in range(100):
+        sizer.observe(n, 40 + 0.003 * n)
+    assert sizer.rows(2000) == 2000
+
+
+@given(st.floats(0.01, 20), st.floats(0.0001, 1))
+def test_splitting_at_most_doubles_the_time(fixed_ms: float, row_ms: float) -> None:
+    """Whatever the cost, all calls of a batch together take at most twice what one would."""
+    sizer = CallSizer(deadline_ms=50)
+    for n in range(0, 2000, 20):
+        sizer.observe(n, fixed_ms + row_ms * n)
+    in_one = fixed_ms + row_ms * 2000
+    assert math.ceil(2000 / sizer.rows(2000)) * fixed_ms + row_ms * 2000 <= max(2.1 * in_one, in_one + fixed_ms)
+
+
+def test_missed_deadlines_teach_the_size() -> None:
+    """Of a model at 0.2 ms a row only small calls are known to work: within a few misses calls fit the deadline."""
+    sizer = CallSizer(deadline_ms=50)
+    for _ in range(5):
+        sizer.observe(16, 0.2 * 16)
+    for _ in range(4):
+        sizer.missed(sizer.rows(2000))
+    assert 0.2 * sizer.rows(2000) < 50
+    for _ in range(100):
+        size = sizer.rows(2000)
+        assert 0.2 * size < 50
+        sizer.observe(size, 0.2 * size)
+
+
+def test_sizes_recover_after_an_outage() -> None:
+    """A model that hung and answers again is soon asked in one call."""
+    sizer = CallSizer(deadline_ms=50)
+    for _ in range(20):
+        sizer.missed(sizer.rows(2000))
+    assert sizer.rows(2000) == 64
+    for _ in range(10):
+        sizer.observe(64, 0.2)
+    assert sizer.rows(2000) == 2000
