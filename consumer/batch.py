@@ -100,6 +100,15 @@ class Batch:
         packed = self.assignment.partitions[partition].leads.get(lead_id)
         return None if packed is None else unpack(packed)
 
+    def has(self, partition: int, lead_id: str) -> bool:
+        """Whether this batch or one that it stands on changes the lead."""
+        batch: Batch | None = self
+        while batch is not None:
+            if lead_id in batch.profiles.get(partition, ()):
+                return True
+            batch = batch.parent
+        return False
+
     def put(self, partition: int, lead_id: str, profile: Profile | None) -> None:
         """Makes a changed profile part of this batch; None forgets the lead."""
         overlay = self.profiles.get(partition)

@@ -19,6 +19,7 @@ from consumer.batch import Batch
 from consumer.dead_letters import Guard
 from consumer.ports import Input, Membership, Restored, Restorer, Settlement, Telemetry, Transaction, Transactions
 from consumer.processor import Processor
+from consumer.purge import Purge
 from consumer.records import Record
 from runtime.clock import Clock
 from runtime.errors import FatalError
@@ -60,6 +61,7 @@ class Loop:
         guard: The dead letter guard as it begins.
         gates: The stream gates as they begin.
         controller: Sizes batches.
+        purge: Forgets expired leads.
         abort_limit: What ends the service after so many aborts in a row.
     """
 
@@ -75,6 +77,7 @@ class Loop:
         guard: Guard,
         gates: StreamGates,
         controller: BatchController,
+        purge: Purge,
         abort_limit: Callable[[str | None, int], FatalError | None],
     ) -> None:
         self.assignment = Assignment()
@@ -84,6 +87,7 @@ class Loop:
         self._source, self._transactions, self._restorer = source, transactions, restorer
         self._processor, self._telemetry, self._clock = processor, telemetry, clock
         self._guard, self._gates, self._controller, self._abort_limit = guard, gates, controller, abort_limit
+        self._purge = purge
         self._gathered: list[Record] = []
         self._gathered_bytes = 0
         self._membership: Membership | None = None
@@ -93,6 +97,7 @@ class Loop:
         self._open: Batch | None = None
         self._in_flight: _InFlight | None = None
         self._aborts = 0
+        self._log_time_ms = 0
         self._hold_until_s = 0.0
 
     def turn(self) -> None:
@@ -319,6 +324,9 @@ class Loop:
             self._hold(1)
             return
         self._telemetry.turned("commit")
+        if batch.records:
+            self._log_time_ms = max(self._log_time_ms, batch.records[-1].append_ms)
+            self._purge.add_to(batch, self._log_time_ms, self._clock.monotonic())
         outputs = batch.outputs + self._processor.changelog(batch)
         future = self._transactions.submit(Transaction(outputs, batch.next_offsets, self._membership))
         self._in_flight = _InFlight(batch, future, self._clock.monotonic())

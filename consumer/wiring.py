@@ -19,6 +19,7 @@ from consumer.lag import LagMonitor
 from consumer.loop import Loop
 from consumer.offsets import GroupOffsets
 from consumer.processor import Destinations, Processor
+from consumer.purge import Purge
 from consumer.rebuild import Rebuilder, Sources
 from consumer.restore import BackgroundRestorer
 from consumer.serving import Serving
@@ -163,6 +164,7 @@ def connect(
         guard=Guard(settings.dead_letters.max_consecutive, settings.dead_letters.max_ratio),
         gates=StreamGates(),
         controller=BatchController(settings.budget.p95_ms, settings.budget.max_batch),
+        purge=Purge(memory.retention_ms),
         abort_limit=abort_limit,
     )
     lag = LagMonitor(

@@ -214,7 +214,11 @@ class Found:
             for number, result in expected.items()
             for lead_id, lead in result.profiles.items()
         }
-        assert profiles.keys() == wanted.keys()
+        gone = {place for place, value in latest.items() if value is None}
+        assert profiles.keys() == wanted.keys() - gone
+        log_time_ms = max((m.timestamp()[1] for m in self.events), default=0)
+        retention_ms = self.settings.state.retention_days * oracle.DAY_MS
+        assert all(wanted[place]["last_seen_at"] + retention_ms <= log_time_ms for place in gone if place in wanted)
         for place, profile in profiles.items():
             assert profile == wanted[place]
 

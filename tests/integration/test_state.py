@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
-from runtime.config import Settings
+from runtime.config import Settings, load
 from tests.faults.test_kill import cli, prepare, simulate
 from tests.invariants import Found, Topics
-from tests.kafka import Namespace
+from tests.kafka import Namespace, eventually
 from tests.scorer import Scorer, scorers
 
 EVENTS = 2000
@@ -76,3 +76,24 @@ def test_a_state_that_disagrees_is_refused_and_rebuilt_when_asked(
 def test_cli_names_the_option() -> None:
     """`run --help` tells of the way out."""
     assert "--rebuild-state" in cli({"COLUMNS": "200"}, "run", "--help").stdout
+
+
+def test_expired_leads_count_as_new_and_leave_the_changelog(namespace: Namespace, tmp_path: Path) -> None:
+    """With a retention of seconds: features begin anew by append time, tombstones follow, and the oracle agrees."""
+    environ, _ = prepare(namespace, tmp_path)
+    environ["LEAD_SCORER__STATE__RETENTION_DAYS"] = str(3 / 86_400)
+    settings = load(None, environ)
+    with scorers(environ, tmp_path, "a") as (scorer,):
+        scorer.start()
+        simulate(environ, 500, seed=1)
+        Topics(settings).wait_until_caught_up()
+
+        def tombstoned() -> bool:
+            simulate(environ, 20, seed=2)
+            changelog = Topics(settings).read(settings.topics.profiles)
+            return any(message.value() is None for message in changelog)
+
+        eventually(tombstoned, every_s=0.5)
+        Topics(settings).wait_until_caught_up()
+        assert scorer.stop() == 0
+    Found(settings).check()
