@@ -130,6 +130,7 @@ def train(
     from training.report_text import render
 
     _check_usage(events, outcomes, snapshot, horizon, column, mapping)
+    _check_size(trees, depth)
     settings = settings_of(ctx)
     chosen = resolve(mapping, column or [], exempt or [])
     limits = Limits(
@@ -198,6 +199,16 @@ def _check_usage(
         faults.append(f"--horizon is {horizon}, allowed: above 0, up to 3660 days")
     if faults:
         raise ConfigurationError("train:", faults)
+
+
+def _check_size(trees: int, depth: int) -> None:
+    from runtime.errors import ConfigurationError
+    from scoring.trees import LEAVES_MAX
+
+    if trees * 2**depth > LEAVES_MAX:
+        raise ConfigurationError(
+            f"--trees {trees} of --depth {depth} may have {trees * 2**depth} leaves; the service takes {LEAVES_MAX}"
+        )
 
 
 def _as_of(text: str | None) -> int | None:

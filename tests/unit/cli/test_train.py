@@ -40,6 +40,7 @@ def refusal(*arguments: str) -> FatalError:
         (["--snapshot", "s", "--outcomes", "o"], "a snapshot has its column converted"),
         (["--events", "e", "--outcomes", "o", "--column", "a=b"], "--column and --mapping are for --snapshot"),
         (["--events", "e", "--outcomes", "o", "--horizon", "0"], "allowed: above 0"),
+        (["--snapshot", "s", "--trees", "500", "--depth", "6"], "may have 32000 leaves; the service takes 8192"),
         (["--snapshot", "s", "--as-of", "then"], "--as-of is not an ISO 8601 time"),
     ],
 )
