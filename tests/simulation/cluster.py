@@ -1,0 +1,90 @@
+"""The brokers: topics, the transaction coordinator, the group, the network to them, and their clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from runtime.config import Settings
+from tests.simulation.coordinator import Coordinator, Place
+from tests.simulation.group import Group
+from tests.simulation.kernel import Kernel, Process
+from tests.simulation.logs import Log
+from tests.simulation.network import Network
+from tests.simulation.scenario import Scenario
+
+BASE_MS = 1_750_000_000_000
+GROUP = "lead-scorer"
+EVENTS = "lead.events"
+DECISIONS = "lead.decisions"
+PROFILES = "lead.profiles"
+DEAD_LETTERS = "lead.events.dead-letter"
+
+
+class Cluster:
+    """Everything that outlives the instances.
+
+    Args:
+        kernel: Time and chance.
+        scenario: Sizes and delays.
+        broken: Told of what must never happen.
+    """
+
+    def __init__(self, kernel: Kernel, scenario: Scenario, broken: Callable[[str], None]) -> None:
+        self.kernel, self.scenario, self.broken = kernel, scenario, broken
+        self.network = Network(kernel, latency_s=scenario.latency_s, slow=scenario.slow_share, slow_s=scenario.slow_s)
+        self.calm = False
+        """No more faults: what is broken heals, and everything must be caught up with."""
+        self.registry_down = False
+        self.settings: dict[str, Settings] = {}
+        """Of the instances, by their id."""
+        self.logs: dict[Place, Log] = {}
+        self.clock_ahead_ms = 0
+        self.coordinator = Coordinator(
+            kernel,
+            self.log,
+            timeout_s=scenario.transaction_timeout_s,
+            marker_delay_s=self._marker_delay_s,
+            clock_ms=self.now_ms,
+        )
+        self.group = Group(kernel, scenario.partitions, session_s=scenario.session_s, went_back=self._went_back)
+
+    def log(self, place: Place) -> Log:
+        """A partition of a topic."""
+        found = self.logs.get(place)
+        if found is None:
+            found = self.logs[place] = Log()
+        return found
+
+    def events(self, number: int) -> Log:
+        """A partition of the events topic."""
+        return self.log((EVENTS, number))
+
+    def now_ms(self) -> int:
+        """The brokers' clock."""
+        return BASE_MS + int(self.kernel.now_s * 1000) + self.clock_ahead_ms
+
+    def pass_point(self, process: Process, point: str) -> None:
+        """A place in the code where faults may wait for a process.
+
+        Raises:
+            Killed: It was killed here.
+        """
+        armed = process.armed.get(point)
+        if armed is None:
+            return
+        count, strike = armed
+        if count > 0:
+            process.armed[point] = (count - 1, strike)
+            return
+        del process.armed[point]
+        self.kernel.note("fault strikes", point=point)
+        strike()
+
+    def _marker_delay_s(self) -> float:
+        chance = self.kernel.random
+        if chance.random() < self.scenario.slow_markers:
+            return chance.random() * self.scenario.marker_delay_s
+        return chance.random() * 0.005
+
+    def _went_back(self, number: int, before: int, after: int) -> None:
+        self.broken(f"the committed offset of partition {number} went back from {before} to {after}")

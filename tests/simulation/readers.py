@@ -1,0 +1,135 @@
+"""What restore and the end of a transaction ask: consumers beside the group, and the admin client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
+
+from tests.simulation.cluster import Cluster
+from tests.simulation.coordinator import RefusedError
+from tests.simulation.kernel import Process
+from tests.simulation.logs import Log
+from tests.simulation.messages import SimulatedMessage, fail
+from tests.simulation.network import NoAnswerError
+
+T = TypeVar("T")
+RETRY_S = 0.05
+NO_OFFSET = -1001
+
+
+class ReaderConsumer:
+    """Stands in for a `confluent_kafka.Consumer` that never joins: it reads committed offsets and one partition."""
+
+    def __init__(self, cluster: Cluster, process: Process) -> None:
+        self._cluster, self._process = cluster, process
+        self._kernel, self._network = cluster.kernel, cluster.network
+        self._log: Log | None = None
+        self._number = self._position = 0
+        self._end_told = -1
+
+    def committed(self, asked: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        """Waits for pending offsets, as a consumer of committed records does."""
+        self._cluster.pass_point(self._process, "restore_offsets")
+        numbers = [partition.partition for partition in asked]
+        found = self._ask(lambda: self._cluster.group.fetch(numbers), timeout)
+        return [
+            TopicPartition(partition.topic, number, *found.get(number, (NO_OFFSET, "")))
+            for partition, number in zip(asked, numbers, strict=True)
+        ]
+
+    def get_watermark_offsets(self, partition: TopicPartition, timeout: float, cached: bool) -> tuple[int, int]:  # noqa: FBT001 - the client's signature
+        """The first offset that is kept and, as a consumer of committed records sees it, the end."""
+        assert not cached
+        log = self._cluster.log((partition.topic, partition.partition))
+        return self._ask(lambda: (log.start, log.stable_end), timeout)
+
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        """From its start."""
+        (partition,) = partitions
+        self._number = partition.partition
+        self._log = self._cluster.log((partition.topic, self._number))
+        self._position, self._end_told = self._log.start, -1
+
+    def unassign(self) -> None:
+        """Ends the reading."""
+        self._log = None
+
+    def poll(self, timeout: float) -> SimulatedMessage | None:
+        """The next record or the end."""
+        self._cluster.pass_point(self._process, "restore_read")
+        self._kernel.sleep(self._kernel.random.random() * 0.002)
+        message = self._next()
+        if message is None:
+            assert self._log is not None
+            self._kernel.wait(timeout, self._log.changed)
+        return message
+
+    def consume(self, num_messages: int, timeout: float) -> list[SimulatedMessage]:
+        """What waits."""
+        assert timeout == 0
+        messages: list[SimulatedMessage] = []
+        for _ in range(self._kernel.random.randint(0, min(num_messages, 50))):
+            message = self._next()
+            if message is None:
+                break
+            messages.append(message)
+        return messages
+
+    def _next(self) -> SimulatedMessage | None:
+        log = self._log
+        if log is None or not self._network.reachable(self._process):
+            return None
+        found = log.first_committed(self._position)
+        if found is not None:
+            self._position = found[0] + 1
+            return SimulatedMessage(self._number, *found)
+        self._position = max(self._position, log.stable_end)
+        if self._end_told == self._position:
+            return None
+        self._end_told = self._position
+        return SimulatedMessage(self._number, self._position, None)
+
+    def _ask(self, request: Callable[[], T], timeout_s: float) -> T:
+        until_s = self._kernel.now_s + timeout_s
+        while True:
+            try:
+                return self._network.call(self._process, request, timeout_s=until_s - self._kernel.now_s)
+            except NoAnswerError:
+                fail(KafkaError._TIMED_OUT)
+            except RefusedError:
+                if self._kernel.now_s >= until_s:
+                    fail(KafkaError._TIMED_OUT)
+                self._kernel.sleep(RETRY_S)
+
+
+class SimulatedAdmin:
+    """Stands in for `confluent_kafka.admin.AdminClient`."""
+
+    def __init__(self, cluster: Cluster, process: Process) -> None:
+        self._cluster, self._process = cluster, process
+
+    def list_offsets(
+        self, asked: Mapping[TopicPartition, Any], *, isolation_level: IsolationLevel, request_timeout: float
+    ) -> dict[TopicPartition, Future[Any]]:
+        """The ends of partitions."""
+        self._cluster.pass_point(self._process, "restore_end")
+        committed = isolation_level is IsolationLevel.READ_COMMITTED
+        answers: dict[TopicPartition, Future[Any]] = {}
+        for partition in asked:
+            log = self._cluster.log((partition.topic, partition.partition))
+            answers[partition] = self._answer(lambda log=log: log.stable_end if committed else log.end, request_timeout)
+        return answers
+
+    def _answer(self, request: Callable[[], int], timeout_s: float) -> Future[Any]:
+        answer: Future[Any] = Future()
+        try:
+            offset = self._cluster.network.call(self._process, request, timeout_s=timeout_s)
+        except NoAnswerError:
+            answer.set_exception(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
+        else:
+            answer.set_result(SimpleNamespace(offset=offset))
+        return answer

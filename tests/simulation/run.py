@@ -1,0 +1,139 @@
+"""One seed: a world, its faults, the wait until all is caught up, and the checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tests.simulation.checks import BrokenError, check
+from tests.simulation.cluster import Cluster
+from tests.simulation.faults import Faults, Fleet
+from tests.simulation.kernel import Kernel
+from tests.simulation.model import codecs
+from tests.simulation.scenario import Scenario, scenario_of
+from tests.simulation.seams import installed
+from tests.simulation.upstream import Events, Upstream
+
+LETTERS = "abc"
+ASK_EVERY_S = 0.25
+CATCH_UP_S = 400.0
+"""For so long nothing is broken any more before everything must be caught up; the longest back-offs fit in easily."""
+
+
+class SimulationError(AssertionError):
+    """A seed that fails; replay it with `python -m tests.simulation SEED`."""
+
+    def __init__(self, seed: int, error: BaseException, trace: list[str]) -> None:
+        self.seed, self.trace = seed, trace
+        super().__init__(f"seed {seed}: {type(error).__name__}: {error}\nreplay: python -m tests.simulation {seed}")
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a seed went through."""
+
+    scenario: Scenario
+    virtual_s: float
+    notes: list[str] = field(default_factory=list)
+
+
+def simulate(seed: int, *, tracing: bool = False) -> Summary:
+    """Runs a seed.
+
+    Raises:
+        SimulationError: An invariant does not hold, the service failed, or it did not catch up.
+    """
+    kernel = Kernel(seed, tracing=tracing)
+    world = World(kernel, scenario_of(seed))
+    with installed(world.cluster):
+        try:
+            world.run()
+        except Exception as error:
+            raise SimulationError(seed, error, kernel.notes) from error
+        finally:
+            world.end()
+    return Summary(world.cluster.scenario, kernel.now_s, kernel.notes)
+
+
+class World:
+    """Everything of one seed."""
+
+    def __init__(self, kernel: Kernel, scenario: Scenario) -> None:
+        self._kernel = kernel
+        self.cluster = Cluster(kernel, scenario, self._broken)
+        self._fleet = Fleet(self.cluster)
+        self._faults = Faults(self.cluster, self._fleet)
+        self._upstream = Upstream(self.cluster, Events(self.cluster, codecs()[0]))
+        self._seen: set[str] = set()
+
+    def run(self) -> None:
+        scenario = self.cluster.scenario
+        self._upstream.start()
+        for letter in LETTERS[: scenario.instances]:
+            self._kernel.at(self._kernel.random.random(), lambda letter=letter: self._fleet.start_missing(letter))
+        self._faults.plan()
+        self._kernel.run(self._struck, every_s=ASK_EVERY_S, until_s=scenario.duration_s + CATCH_UP_S)
+        self._faults.heal()
+        for letter in LETTERS[: scenario.instances]:
+            self._fleet.start_missing(letter)
+        until_s = self._kernel.now_s + CATCH_UP_S
+        if not self._kernel.run(self._caught_up, every_s=ASK_EVERY_S, until_s=until_s):
+            raise BrokenError(f"not caught up {CATCH_UP_S:.0f} s after the last fault: {self._state()}")
+        check(self.cluster, self._fleet.all)
+
+    def end(self) -> None:
+        """Takes everything down, so that nothing of this seed reaches into the next."""
+        self._kernel.end([instance.process for instance in self._fleet.all])
+
+    def _broken(self, what: str) -> None:
+        raise BrokenError(what)
+
+    def _struck(self) -> bool:
+        self._supervise()
+        return self._kernel.now_s >= self.cluster.scenario.duration_s and self._upstream.done
+
+    def _caught_up(self) -> bool:
+        self._supervise()
+        cluster = self.cluster
+        for number in range(cluster.scenario.partitions):
+            if cluster.group.offsets.get(number, (-1, ""))[0] != cluster.events(number).end:
+                return False
+            owner = self._fleet.of(cluster.group.owner_of(number))
+            if owner is None or not owner.reads(number):
+                return False
+        return not cluster.coordinator.open and all(instance.idle() for instance in self._fleet.alive())
+
+    def _supervise(self) -> None:
+        """Starts again what ended and may have ended."""
+        for instance in self._fleet.all:
+            name, code = instance.process.name, instance.exit_code
+            if code is None or name in self._seen:
+                continue
+            self._seen.add(name)
+            if not self._allowed(name[0], code):
+                raise BrokenError(f"{name} ended with {code}: {instance.reason}")
+            if code != 6:
+                self._fleet.start_later(name[0])
+            elif not any(other.process.name[0] == name[0] for other in self._fleet.alive()):
+                raise BrokenError(f"of the twins {name[0]} none is left")
+
+    def _allowed(self, letter: str, code: int) -> bool:
+        scenario = self.cluster.scenario
+        network = any(scenario.has(kind) for kind in ("cut", "cut_at", "outage"))
+        return (
+            code == 0
+            or (code == 3 and network)
+            or (code == 4 and scenario.has("flood"))
+            or (code == 6 and letter in self._fleet.twins)
+        )
+
+    def _state(self) -> str:
+        lines = []
+        for number in range(self.cluster.scenario.partitions):
+            committed = self.cluster.group.offsets.get(number)
+            owner = self.cluster.group.owner_of(number)
+            log = self.cluster.events(number)
+            lines.append(
+                f"partition {number}: committed {committed and committed[0]}, stable end {log.stable_end}, "
+                f"end {log.end}, owner {owner and owner.name}"
+            )
+        return "; ".join([*lines, f"open transactions {self.cluster.coordinator.open}"])

@@ -1,0 +1,123 @@
+"""What a seed stands for: how large the world is, how slow, and which kinds of faults visit it."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+KINDS = (
+    "crash",
+    "crash_at",
+    "stop",
+    "freeze",
+    "freeze_at",
+    "cut",
+    "cut_at",
+    "outage",
+    "shuffle",
+    "join",
+    "silent_loss",
+    "late_end",
+    "refused",
+    "abortable",
+    "unknown_end",
+    "retriable",
+    "twin",
+    "compaction",
+    "registry",
+    "clock",
+    "fallback",
+    "poison",
+    "flood",
+    "retention",
+)
+"""Faults and odd circumstances; each seed has some of them (swarm testing, Groce et al. 2012)."""
+
+POINTS = (
+    "after_poll",
+    "in_inference",
+    "after_produce",
+    "after_offsets",
+    "in_commit",
+    "after_commit",
+    "in_restore",
+    "polled",
+    "prepare",
+    "produce",
+    "produced",
+    "offsets_sent",
+    "commit",
+    "commit_decided",
+    "committed",
+    "abort",
+    "restore_offsets",
+    "restore_end",
+    "restore_read",
+    "initialised",
+    "assigned",
+    "revoked",
+)
+"""Where an instance can be struck on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """The parameters of a run; seconds are virtual."""
+
+    kinds: frozenset[str]
+    partitions: int
+    instances: int
+    leads: int
+    records: int
+    duration_s: float
+    strikes: int
+    """How many faults at a time of their own or at a point."""
+    max_batch: int
+    slice_records: int
+    dedup_window: int
+    retention_ms: int
+    latency_s: float
+    slow_share: float
+    slow_s: float
+    slow_markers: float
+    marker_delay_s: float
+    session_s: float
+    transaction_timeout_s: float
+    error_share: float
+    """The share of client calls that fail, of each kind that the seed has."""
+    upstream_transactions: float
+    max_consecutive: int
+
+    def has(self, kind: str) -> bool:
+        """Whether such faults visit it."""
+        return kind in self.kinds
+
+
+def scenario_of(seed: int) -> Scenario:
+    """The scenario of a seed."""
+    chance = random.Random(f"scenario {seed}")
+    density = chance.choice((0.1, 0.3, 0.5))
+    kinds = frozenset(kind for kind in KINDS if chance.random() < density)
+    return Scenario(
+        kinds=kinds,
+        partitions=chance.choice((1, 2, 2, 3, 4)),
+        instances=chance.choice((1, 2, 2, 3)),
+        leads=chance.randint(2, 8),
+        records=chance.randint(10, 50),
+        duration_s=chance.choice((5.0, 15.0, 40.0)),
+        strikes=chance.choice((1, 2, 4, 8)),
+        max_batch=chance.choice((1, 3, 8, 20)),
+        slice_records=chance.choice((1, 1, 2, 256)),
+        dedup_window=chance.choice((1, 3, 8, 32)),
+        retention_ms=3_600_000 if "retention" in kinds else 365 * 86_400_000,
+        latency_s=chance.choice((0.0005, 0.003, 0.02)),
+        slow_share=chance.choice((0.0, 0.01, 0.05)),
+        slow_s=chance.choice((0.2, 2.0, 10.0)),
+        slow_markers=chance.choice((0.0, 0.1, 0.5)),
+        marker_delay_s=chance.choice((0.1, 1.0, 6.0)),
+        session_s=chance.choice((3.0, 10.0)),
+        transaction_timeout_s=chance.choice((4.0, 15.0)),
+        error_share=chance.choice((0.02, 0.1, 0.25)),
+        upstream_transactions=chance.choice((0.0, 0.3, 0.9)),
+        max_consecutive=3 if "flood" in kinds else 1000,
+    )
