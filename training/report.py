@@ -244,7 +244,7 @@ def _doubts(report: Report, trained: Trained) -> list[str]:
     if isinstance(check, TimeCheck) and check.roc_auc < held_out.roc_auc.mean - GAP_MAX:
         doubts.append(
             f"trained on the past and tested on later rows of other leads, ROC-AUC is {check.roc_auc:.3f} instead of "
-            f"{held_out.roc_auc.mean:.3f}: what sells changes over time; train again often"
+            f"{held_out.roc_auc.mean:.3f}: in service expect the lower figure, and train again often"
         )
     if trained.trees == report.settings.trees_max:
         doubts.append(f"all {trained.trees} trees were taken and more would have helped (--trees)")
