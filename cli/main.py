@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from cli import config, decisions, models, policy, produce, topics
+from cli import config, dead_letters, decisions, models, policy, produce, topics
 from cli.context import Invocation
+from cli.demo.command import demo
 from cli.run import run
 from cli.train import train
 from runtime.errors import FatalError
@@ -22,10 +23,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+app.command(epilog="Example: lead-scorer demo --events 20000 --rate 500 --seed 7")(demo)
 app.add_typer(topics.app, name="topics")
 app.add_typer(config.app, name="config")
 app.command(epilog="Example: LEAD_SCORER__KAFKA__INSTANCE_ID=a lead-scorer run")(run)
 app.add_typer(decisions.app, name="decisions")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(produce.app, name="produce")
 app.add_typer(policy.app, name="policy")
 app.command(epilog="Example: lead-scorer train --events history.ndjson --outcomes outcomes.csv --horizon 14")(train)

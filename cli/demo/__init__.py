@@ -1,0 +1,1 @@
+"""`lead-scorer demo`: the whole scorer on a real Kafka, with nothing else set up."""

@@ -1,0 +1,187 @@
+"""The closing summary: what happened, proven from the topics, and whether all is well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cli.demo.audit import Audit
+from cli.demo.exposition import Histogram
+from cli.demo.outage import Outage
+from cli.demo.sample import BUDGET_EDGE_S, Sample
+from cli.demo.state import State
+from cli.demo.wording import by_count, milliseconds, model_figures, share
+
+_LABEL = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """All that the summary is made of.
+
+    Attributes:
+        state: As it was at the end.
+        outage: The outage and its moments.
+        audit: What the topics hold.
+        traffic_s: How long the traffic took.
+        exit_code: Of the service; None: it did not say.
+        without_model: Why there was no model; empty: there was one.
+        topics: What became of the topics.
+    """
+
+    state: State
+    outage: Outage
+    audit: Audit
+    traffic_s: float
+    exit_code: int | None
+    without_model: str
+    topics: str
+
+
+def problems(story: Story) -> list[str]:
+    """What went wrong, a line each; empty: all is well."""
+    audit, final, outage = story.audit, story.state.latest, story.outage
+    found = list(audit.faults)
+    if audit.inputs != story.state.sent:
+        found.append(f"{story.state.sent:,} events were sent, {audit.inputs:,} are on the topic")
+    counted = {
+        "scored": audit.decisions.total(),
+        "duplicate": audit.duplicates,
+        "dead_letter": audit.dead_letters.total(),
+    }
+    for result, count in counted.items():
+        if final.events.get(result, 0) != count:
+            found.append(f"the service counted {final.events.get(result, 0):,} as {result}, the topics have {count:,}")
+    if story.exit_code != 0:
+        found.append(f"the service ended with {story.exit_code} instead of 0")
+    if outage.began and outage.ended:
+        if audit.decided.first_after(outage.began.at_ms, by_model=False) is None:
+            found.append("the model was away, but the rules never answered")
+        if audit.decided.first_after(outage.ended.at_ms, by_model=True) is None:
+            found.append("the model was back, but did not answer again")
+    return found
+
+
+def print_summary(console: Console, story: Story) -> None:
+    """Prints it."""
+    found = problems(story)
+    console.print()
+    for line in _lines(story, found):
+        console.print(line, highlight=False, soft_wrap=not isinstance(line, Table))
+    console.print()
+
+
+def _lines(story: Story, found: list[str]) -> Iterator[RenderableType]:
+    state = story.state
+    yield Text("All is well." if not found else "NOT well:", style="bold green" if not found else "bold red")
+    yield from (Text(f"  {problem}", style="red") for problem in found)
+    yield Text()
+    yield _line("broker", state.broker + (f"; {story.topics}" if story.topics else ""))
+    yield _line(
+        "traffic",
+        f"{state.sent:,} events in {story.traffic_s:.1f} s ({state.sent / max(story.traffic_s, 1e-9):,.0f}/s)",
+    )
+    yield _line("model", _model(story))
+    yield _line("outage", _outage(story))
+    yield _line("fallback", _fallback(story.audit))
+    yield _line("outcomes", _outcomes(story.audit))
+    yield _line("exactly once", _exactly_once(story.audit))
+    yield Text()
+    yield _decisions(story)
+    yield Text()
+    yield _latencies(story)
+    yield Text(_COVERS, style="dim")
+
+
+_COVERS = (
+    "Append of an event to the commit of its decision, of every decision of the run, the first ones included;\n"
+    "percentiles are read from the service's histogram, linear within its buckets; the share is exact."
+)
+
+
+def _line(label: str, text: str) -> Text:
+    return Text.assemble((f"{label:<{_LABEL}}", "dim"), text)
+
+
+def _model(story: Story) -> str:
+    model = story.state.model
+    if model is None:
+        return f"none: {story.without_model}"
+    return f"{model.version}; {model_figures(model)} ({model.rows:,} rows of {model.leads:,} simulated leads)"
+
+
+def _outage(story: Story) -> str:
+    outage, plan = story.outage, story.state.plan
+    if outage.began is None or outage.ended is None:
+        why = "there is no model" if story.state.model is None else f"{plan.duration_s:.1f} s of traffic are too short"
+        return f"none: {why}"
+    start, end = outage.began, outage.ended
+    decided = story.audit.decided
+    first, again = decided.first_after(start.at_ms, by_model=False), decided.first_after(end.at_ms, by_model=True)
+    rules = "never" if first is None else f"{(first - start.at_ms) / 1000:.2f} s later"
+    model = "never" if again is None else f"{(again - end.at_ms) / 1000:.2f} s after that"
+    lasted = end.at_s - start.at_s
+    return f"the model hung for {lasted:.1f} s; the rules answered from {rules}, the model again {model}"
+
+
+def _fallback(audit: Audit) -> str:
+    rules, every = audit.fallbacks.total(), audit.decisions.total()
+    reasons = f": {by_count(audit.fallbacks)}" if rules else ""
+    return f"{share(rules, every)} of the decisions by rules{reasons}"
+
+
+def _outcomes(audit: Audit) -> str:
+    letters = audit.dead_letters.total()
+    parts = f"{audit.decisions.total():,} decided, {letters:,} dead letters, {audit.duplicates:,} duplicates dropped"
+    return f"{parts}; {audit.actions.total():,} actions published"
+
+
+def _exactly_once(audit: Audit) -> str:
+    if audit.faults:
+        return "VIOLATED, see above"
+    return f"read back: {audit.with_one_outcome:,} of {audit.inputs:,} input offsets have exactly one outcome"
+
+
+def _decisions(story: Story) -> Table:
+    table = _table("decision", "by model", "by rules", "actions")
+    for decision in story.state.decisions:
+        model, rules = (story.audit.decisions[decision, by] for by in ("MODEL", "RULES"))
+        table.add_row(decision, *(f"{count:,}" for count in (model, rules, story.audit.actions[decision])))
+    return table
+
+
+def _latencies(story: Story) -> Table:
+    budget_ms = story.state.budget_ms
+    exact = budget_ms == 1000 * BUDGET_EDGE_S
+    table = _table(
+        "latency", "decisions", "p50", "p95", "p99", f"within {budget_ms:g} ms" if exact else "within 150 ms"
+    )
+    for name, latency in _spans(story):
+        if latency.count:
+            quantiles = (latency.quantile(q) for q in (0.5, 0.95, 0.99))
+            cells = (milliseconds(None if value is None else 1000 * value) for value in quantiles)
+            table.add_row(name, f"{latency.count:,}", *cells, share(latency.up_to(BUDGET_EDGE_S), latency.count))
+    return table
+
+
+def _spans(story: Story) -> Iterator[tuple[str, Histogram]]:
+    final, outage = story.state.latest, story.outage
+    yield "whole run", final.latency
+    if outage.began is None:
+        return
+    start = outage.began.sample
+    yield "before the outage", start.latency
+    end: Sample = outage.recovered.sample if outage.recovered else final
+    yield "outage, until the breaker closed", end.latency.since(start.latency)
+    yield "after it", final.latency.since(end.latency)
+
+
+def _table(*headings: str) -> Table:
+    table = Table(*headings[:1], box=None, padding=(0, 3, 0, 0), header_style="dim")
+    for heading in headings[1:]:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
