@@ -12,6 +12,8 @@ OFFSET = f"{HEADER_PREFIX}errors.offset"
 REASON = f"{HEADER_PREFIX}errors.reason"
 REPLAYED_FROM = f"{HEADER_PREFIX}replayed_from"
 RATIO_WINDOW_RECORDS = 10_000
+VALUE_DROPPED = "value dropped"
+"""In the message of a dead letter that was too large to be forwarded whole."""
 OVERHEAD_BYTES = 1_024
 """What a record batch, the seven headers and varints add to a dead letter, generously."""
 
@@ -53,7 +55,9 @@ def dead_letter(
     value, headers = record.value, list(record.headers() or [])
     if _size_bytes(record, headers) + OVERHEAD_BYTES > limit_bytes:
         size = record.size_bytes
-        message = f"{message}; value dropped: key and value have {size} bytes, the topic takes records of {limit_bytes}"
+        message = (
+            f"{message}; {VALUE_DROPPED}: key and value have {size} bytes, the topic takes records of {limit_bytes}"
+        )
         value = None
         if _size_bytes(record._replace(value=None), headers) + OVERHEAD_BYTES > limit_bytes:
             headers = []

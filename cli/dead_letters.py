@@ -1,0 +1,198 @@
+"""`lead-scorer dead-letters`: what could not be scored and why, and sending it back once that is mended."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.context import console, settings_of
+
+if TYPE_CHECKING:
+    from consumer.replay import DeadLetter, Selection
+    from runtime.config import Settings
+
+app = typer.Typer(help="Show dead letters, and send them back.", no_args_is_help=True)
+
+SHOWN_MAX = 1000
+
+
+class Output(StrEnum):
+    """How dead letters are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+Reasons = Annotated[list[str] | None, typer.Option("--reason", help="Only this code; can be given again.")]
+Partitions = Annotated[list[int] | None, typer.Option("--partition", help="Only of this source partition; again.")]
+Offsets = Annotated[list[int] | None, typer.Option("--offset", help="Only of this source offset; again.")]
+Since = Annotated[datetime | None, typer.Option(help="Only appended at or after this time, UTC.")]
+Until = Annotated[datetime | None, typer.Option(help="Only appended before this time, UTC.")]
+
+
+@app.callback(epilog="Example: lead-scorer dead-letters list")
+def group() -> None:
+    """Show dead letters, and send them back."""
+
+
+@app.command("list", epilog="Example: lead-scorer dead-letters list --reason undecodable --since 2025-06-01T08:00:00")
+def list_(
+    ctx: typer.Context,
+    reason: Reasons = None,
+    partition: Partitions = None,
+    offset: Offsets = None,
+    since: Since = None,
+    until: Until = None,
+    output: Annotated[Output, typer.Option(help="A table for people, or JSON lines for programs.")] = Output.TABLE,
+    limit: Annotated[int, typer.Option(min=1, help="Show the latest so many; the counts are of all.")] = SHOWN_MAX,
+) -> None:
+    """Shows dead letters with their reason, and counts them by reason. Never the payload: it is lead data."""
+    settings = settings_of(ctx)
+    letters = list(_letters(settings, _selection(reason, partition, offset, since, until)))
+    letters.sort(key=lambda letter: letter.append_ms)
+    if output is Output.JSON:
+        for letter in letters[-limit:]:
+            typer.echo(json.dumps(_shown(letter), ensure_ascii=False))
+        return
+    _print_table(letters[-limit:])
+    _print_counts(letters)
+
+
+@app.command(epilog="Example: lead-scorer dead-letters replay --reason unknown_schema --dry-run")
+def replay(
+    ctx: typer.Context,
+    reason: Reasons = None,
+    partition: Partitions = None,
+    offset: Offsets = None,
+    since: Since = None,
+    until: Until = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be sent.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; without a terminal nothing is asked anyway.")] = False,
+) -> None:
+    """Sends the chosen dead letters back to the topic and partition they came from.
+
+    They are counted first. Doing it twice is harmless: the scorer drops the second as a duplicate. What becomes of a
+    record is found by the place that is printed: it is the `decision_id` of its decision; one that fails again is a
+    dead letter again, which `list` shows with where it was replayed from.
+    """
+    settings = settings_of(ctx)
+    chosen = list(_letters(settings, _selection(reason, partition, offset, since, until)))
+    ready = [letter for letter in chosen if letter.replayable]
+    _print_counts(ready)
+    for letter in chosen:
+        if not letter.replayable:
+            typer.echo(
+                f"{letter.place}: cannot be replayed: it lost its value, or does not say where it came from", err=True
+            )
+    if dry_run or not ready:
+        typer.echo(f"would send {len(ready)}; nothing was sent")
+        return
+    if not yes and sys.stdin.isatty() and not typer.confirm(f"Send {len(ready)} back?"):
+        raise typer.Exit(0)
+    failed = _send(settings, ready)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _send(settings: "Settings", letters: "list[DeadLetter]") -> int:
+    from consumer.replay import replay as send
+    from runtime import kafka
+
+    failed = 0
+    for sent in send(letters, kafka.producer(settings)):
+        failed += bool(sent.error)
+        typer.echo(f"{sent.letter.place} -> {sent.place or 'NOT SENT: ' + sent.error}")
+    typer.echo(f"sent {len(letters) - failed} of {len(letters)}")
+    return failed
+
+
+def _selection(
+    reasons: list[str] | None,
+    partitions: list[int] | None,
+    offsets: list[int] | None,
+    since: datetime | None,
+    until: datetime | None,
+) -> "Selection":
+    from consumer.replay import Selection
+    from runtime.errors import ConfigurationError
+    from runtime.metric_families import DEAD_LETTER_REASONS
+
+    unknown = sorted(set(reasons or ()) - set(DEAD_LETTER_REASONS))
+    if unknown:
+        allowed = ", ".join(DEAD_LETTER_REASONS)
+        raise ConfigurationError(f"--reason: {', '.join(unknown)} is no reason; allowed: {allowed}")
+    return Selection(
+        reasons=frozenset(reasons) if reasons else None,
+        partitions=frozenset(partitions) if partitions else None,
+        offsets=frozenset(offsets) if offsets else None,
+        since_ms=_ms(since),
+        until_ms=_ms(until),
+    )
+
+
+def _ms(time: datetime | None) -> int | None:
+    return None if time is None else int(time.replace(tzinfo=time.tzinfo or UTC).timestamp() * 1000)
+
+
+def _letters(settings: "Settings", selection: "Selection") -> "Iterator[DeadLetter]":
+    from consumer.replay import parse
+    from consumer.topic_reader import read_topic
+    from runtime import kafka
+
+    kafka.wait_for_broker(kafka.admin(settings))
+    own = {"enable.partition.eof": True, "group.id": f"{settings.kafka.group_id}-dead-letters"}
+    consumer = kafka.consumer(settings, **own)
+    try:
+        for message in read_topic(consumer, settings.topics.dead_letters):
+            letter = parse(message)
+            if selection.takes(letter):
+                yield letter
+    finally:
+        consumer.close()
+
+
+def _shown(letter: "DeadLetter") -> dict[str, Any]:
+    return {
+        "dead_letter": letter.place,
+        "appended_at": _time(letter),
+        "source": f"{letter.source_topic}-{letter.source_partition}-{letter.source_offset}",
+        "stage": letter.stage,
+        "reason": letter.reason,
+        "exception": letter.exception,
+        "message": letter.message,
+        "value_bytes": None if letter.value is None else len(letter.value),
+        "replayed_from": letter.replayed_from,
+    }
+
+
+def _time(letter: "DeadLetter") -> str:
+    return datetime.fromtimestamp(letter.append_ms / 1000, UTC).isoformat(timespec="milliseconds")
+
+
+def _print_table(letters: "Iterable[DeadLetter]") -> None:
+    from rich.table import Table
+
+    table = Table("appended at", "source", "stage", "reason", "message", "replayed from")
+    for letter in letters:
+        shown = _shown(letter)
+        names = ("appended_at", "source", "stage", "reason", "message", "replayed_from")
+        table.add_row(*(str(shown[name] or "") for name in names))
+    console().print(table, markup=False)
+
+
+def _print_counts(letters: "Iterable[DeadLetter]") -> None:
+    from rich.table import Table
+
+    counts = Counter((letter.reason, letter.source_partition) for letter in letters)
+    table = Table("reason", "records", "source partitions")
+    for reason in sorted({reason for reason, _ in counts}):
+        partitions = sorted(number for found, number in counts if found == reason)
+        total = sum(counts[reason, number] for number in partitions)
+        table.add_row(reason, str(total), ", ".join(map(str, partitions)))
+    console().print(table)
+    typer.echo(f"{sum(counts.values())} dead letters")

@@ -1,0 +1,101 @@
+"""Dead letters on a real broker: listed, sent back, and what becomes of them then."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+
+from runtime.config import Settings
+from schemas.codec import lead_event_codec
+from tests.faults.test_kill import cli, prepare, simulate
+from tests.invariants import Found, Topics, decoded, header_list, headers_of
+from tests.kafka import Namespace
+from tests.scorer import Scorer, scorers
+
+Running = tuple[Scorer, Settings, dict[str, str]]
+
+
+@pytest.fixture
+def running(namespace: Namespace, tmp_path: Path) -> Iterator[Running]:
+    """A scorer that has met good and bad records."""
+    environ, settings = prepare(namespace, tmp_path)
+    simulate(environ, 1000, seed=3)
+    with scorers(environ, tmp_path, "a") as (scorer,):
+        scorer.start()
+        Topics(settings).wait_until_caught_up()
+        yield scorer, settings, environ
+        if scorer.running:
+            assert scorer.stop() == 0
+
+
+def listed(environ: dict[str, str], *arguments: str) -> list[dict[str, str]]:
+    """What `dead-letters list` prints as JSON."""
+    done = cli(environ, "dead-letters", "list", "--output", "json", *arguments)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_list_shows_every_dead_letter_with_its_reason(running: Running) -> None:
+    """The list agrees with the topic, and the filters choose from it."""
+    _, settings, environ = running
+    letters = Topics(settings).read(settings.topics.dead_letters)
+    everything = listed(environ)
+    assert sorted(row["reason"] for row in everything) == sorted(headers_of(m)["reason"] for m in letters)
+    reason = everything[0]["reason"]
+    assert listed(environ, "--reason", reason) == [row for row in everything if row["reason"] == reason]
+    assert "example" not in json.dumps(everything)  # no address of a lead, and no other part of a payload
+
+
+def test_replay_shows_first_and_sends_only_when_asked(running: Running) -> None:
+    """A dry run sends nothing; a replay goes to the same partition, and what is still bad is a dead letter again."""
+    _, settings, environ = running
+    topics = Topics(settings)
+    before = topics.read(settings.topics.dead_letters)
+    dry = cli(environ, "dead-letters", "replay", "--dry-run")
+    assert "nothing was sent" in dry.stdout
+    events = len(topics.read(settings.topics.events))
+
+    done = cli(environ, "dead-letters", "replay")
+    assert done.returncode == 0, done.stderr
+    topics.wait_until_caught_up()
+    after = topics.read(settings.topics.dead_letters)
+    assert len(topics.read(settings.topics.events)) == events + len(before)
+    again = [m for m in after if "__lead_scorer.replayed_from" in dict(header_list(m))]
+    assert len(again) == len(before) == len(after) - len(before)
+    assert sorted(str(m.partition()) for m in again) == sorted(str(m.partition()) for m in before)
+    replayed_from = {row["replayed_from"] for row in listed(environ)}
+    Found(settings).check()
+    assert replayed_from == {None} | {f"{m.topic()}-{m.partition()}-{m.offset()}" for m in before}
+
+
+def test_a_replayed_event_is_scored_once(running: Running) -> None:
+    """What was refused and is good now is scored; replayed a second time it is a duplicate."""
+    scorer, settings, environ = running
+    codec = lead_event_codec()
+    known = [decoded(codec, m.value()) for m in Topics(settings).read(settings.topics.events)]
+    event = {**next(e for e in known if isinstance(e, dict)), "event_id": "late", "occurred_at": 1, "created_at": None}
+    event["company_headcount"] = None
+    producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    letter_headers: list[tuple[str, str | bytes | None]] = [
+        ("trace", b"1"),
+        ("__lead_scorer.errors.topic", settings.topics.events.encode()),
+        ("__lead_scorer.errors.partition", b"0"),
+        ("__lead_scorer.errors.offset", b"999999"),
+        ("__lead_scorer.errors.reason", b"internal_error"),
+    ]
+    producer.produce(
+        settings.topics.dead_letters, codec.encode(event), str(event["lead_id"]).encode(), 0, headers=letter_headers
+    )
+    assert producer.flush(10) == 0
+    before = scorer.metrics()
+    for _ in range(2):
+        assert cli(environ, "dead-letters", "replay", "--reason", "internal_error").returncode == 0
+    Topics(settings).wait_until_caught_up()
+    after = scorer.metrics()
+    for result in ("scored", "duplicate"):
+        name = f'lead_scorer_events_total{{result="{result}"}}'
+        assert after[name] - before[name] == 1
