@@ -310,8 +310,8 @@ class Loop:
         batch = self._open or self._offsets_only()
         if batch is None:
             return
-        if self._open is not None and not self._gathered:
-            self._advance_past_ends(batch)
+        if self._open is not None and not self._gathered and batch.limit is None:
+            self._advance_past_ends(batch)  # past a limit records were dropped: their end is not ours
         if batch.empty:
             self._open = None
             if batch.limit is not None:
@@ -406,8 +406,10 @@ class Loop:
     def _discard(self) -> None:
         """Drops everything that is not committed and reads the active partitions from their committed offsets."""
         self._open, self._gathered, self._gathered_bytes, self._membership = None, [], 0, None
+        # An end is told once: to be told again, the partition must be read again even if no record was taken.
+        active = self.assignment.active()
+        behind = {p.number: p.next_offset for p in active if p.position != p.next_offset or p.number in self._ends}
         self._ends.clear()
-        behind = {p.number: p.next_offset for p in self.assignment.active() if p.position != p.next_offset}
         for partition in self.assignment.active():
             partition.position = partition.next_offset
         if behind:
