@@ -37,6 +37,7 @@ BATCH_BYTES_MAX = 32 * 1024 * 1024
 SERVE_AFTER_S = 1.0
 REVOKE_WAIT_S = 45.0
 """Below `max.poll.interval.ms`: a commit that takes longer is left to the broker, and its partitions are dropped."""
+TOO_LARGE = "MSG_SIZE_TOO_LARGE"
 BACKOFF_S = 0.1
 BACKOFF_MAX_S = 5.0
 
@@ -373,7 +374,9 @@ class Loop:
             self._telemetry.aborted(settlement.error)
             self._rewind(settlement.error)
             return
-        self._aborts = 0
+        if self._aborts:
+            self._aborts = 0
+            self._processor.forward_whole(certain=False)
         batch = in_flight.batch
         batch.apply_to_state()
         self._guard, self._gates = batch.guard, batch.gates
@@ -397,6 +400,8 @@ class Loop:
         """Nothing of the aborted transaction happened: read its input again."""
         self._aborts += 1
         self._discard()
+        if error == TOO_LARGE:
+            self._processor.forward_whole(certain=True)
         fatal = self._abort_limit(error, self._aborts)
         if fatal is not None:
             raise fatal

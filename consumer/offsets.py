@@ -18,13 +18,13 @@ class GroupOffsets:
     def __init__(self, consumer: Consumer, topic: str) -> None:
         self._consumer, self._topic = consumer, topic
 
-    def committed(self, numbers: list[int]) -> dict[int, int]:
-        """Committed offsets; partitions without one are left out.
+    def metadata(self, numbers: list[int]) -> list[str]:
+        """What was committed with the partitions' offsets.
 
         Raises:
             KafkaException: The coordinator could not answer in time.
         """
-        return {p.partition: p.offset for p in self._fetch(numbers) if p.offset >= 0}
+        return [p.metadata or "" for p in self._fetch(numbers) if p.offset >= 0]
 
     def start(self, number: int) -> Start:
         """Where a partition stands.

@@ -52,6 +52,9 @@ class Destinations:
     actions: dict[str, str]
     """Decision to topic."""
     dead_letter_max_bytes: int
+    """What the dead letter topic takes for certain; compressed, more may fit."""
+    producer_max_bytes: int
+    """What the producer takes."""
 
 
 class _Accepted(NamedTuple):
@@ -83,6 +86,7 @@ class Processor:
         self._policy, self._scorer, self._clock, self._stages = policy, scorer, clock, stages
         self._baseline_engagement = baseline_engagement
         self._memory = memory
+        self._dead_letter_limit_bytes = destinations.producer_max_bytes
 
     def prepare(self, records: list[Record], batch: Batch) -> None:
         """Adds what follows from records to a batch.
@@ -106,6 +110,14 @@ class Processor:
         except Exception as error:  # noqa: BLE001 - the one place where bugs are caught: to find the record that fails
             trial = self._isolate(records, batch, error)
         batch.absorb(trial)
+
+    def forward_whole(self, *, certain: bool) -> None:
+        """How large dead letters may be: tried whole at first, and once a broker has refused one, only what fits.
+
+        Args:
+            certain: Only what the topic takes for certain keeps its value.
+        """
+        self._dead_letter_limit_bytes = self._to.dead_letter_max_bytes if certain else self._to.producer_max_bytes
 
     def changelog(self, batch: Batch) -> list[Output]:
         """One `LeadProfile` for each lead that the batch changed, a tombstone for each that it forgot."""
@@ -189,7 +201,7 @@ class Processor:
             reason=reason,
             exception=exception,
             message=message,
-            limit_bytes=self._to.dead_letter_max_bytes,
+            limit_bytes=self._dead_letter_limit_bytes,
         )
 
     def _bury_as(self, batch: Batch, letter: Output) -> None:

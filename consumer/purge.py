@@ -7,6 +7,7 @@ it, and late enough that it can make no difference: brokers' clocks may differ b
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 
 from consumer.assignment import Partition
@@ -20,7 +21,10 @@ LEADS_PER_BATCH = 500
 
 
 class Purge:
-    """Walks over all leads in turn, some for each transaction, and adds tombstones for those long expired.
+    """Walks over the leads of each partition in turn, some for each transaction, and adds tombstones for the expired.
+
+    Only partitions whose offset the transaction commits are walked: the broker then refuses it as a whole if they are
+    another instance's by now.
 
     Args:
         retention_ms: `state.retention_days`; a lead goes after twice as long, or a day later, whatever is less.
@@ -29,8 +33,7 @@ class Purge:
     def __init__(self, retention_ms: int) -> None:
         self._after_ms = retention_ms + min(GRACE_MS_MAX, retention_ms)
         self._pass_s = min(PASS_S_MAX, retention_ms / 10_000)
-        self._walk: Iterator[tuple[int, str]] = iter(())
-        self._next_pass_s = 0.0
+        self._walks: dict[int, _Walk] = {}
 
     def add_to(self, batch: Batch, log_time_ms: int, now_s: float) -> None:
         """Adds tombstones to a batch that is about to be committed.
@@ -38,22 +41,37 @@ class Purge:
         Args:
             batch: Not in flight yet.
             log_time_ms: The latest append time that is known.
-            now_s: Monotonic seconds, for the pause between two walks.
+            now_s: Monotonic seconds, for the pause between two walks over a partition.
         """
-        seen = 0
-        for number, lead_id in islice(self._walk, LEADS_PER_BATCH):
-            seen += 1
+        share = max(1, LEADS_PER_BATCH // max(1, len(batch.next_offsets)))
+        for number in batch.next_offsets:
             partition = batch.assignment.partitions.get(number)
-            packed = None if partition is None else partition.leads.get(lead_id)
-            if packed is None or last_seen_at(packed) + self._after_ms > log_time_ms or batch.has(number, lead_id):
-                continue
-            batch.put(number, lead_id, None)
-        if seen == 0 and now_s >= self._next_pass_s:
-            self._next_pass_s = now_s + self._pass_s
-            self._walk = _leads(batch.assignment.active())
+            if partition is not None:
+                for lead_id in self._walk(partition, now_s, share):
+                    self._consider(batch, partition, lead_id, log_time_ms)
+
+    def _walk(self, partition: Partition, now_s: float, leads: int) -> list[str]:
+        """The next leads of a partition's walk; a new walk begins when its time has come, or for a new owner."""
+        walk = self._walks.get(partition.number)
+        if walk is None or walk.partition is not partition or (walk.done and now_s >= walk.began_s + self._pass_s):
+            walk = self._walks[partition.number] = _Walk(partition, now_s, iter(list(partition.leads)))
+        found = list(islice(walk.leads, leads))
+        walk.done = not found
+        return found
+
+    def _consider(self, batch: Batch, partition: Partition, lead_id: str, log_time_ms: int) -> None:
+        packed = partition.leads.get(lead_id)
+        if packed is None or last_seen_at(packed) + self._after_ms > log_time_ms:
+            return
+        if not batch.has(partition.number, lead_id):
+            batch.put(partition.number, lead_id, None)
 
 
-def _leads(partitions: list[Partition]) -> Iterator[tuple[int, str]]:
-    for partition in partitions:
-        for lead_id in list(partition.leads):  # a copy: the state changes during the walk
-            yield partition.number, lead_id
+@dataclass(slots=True)
+class _Walk:
+    """A pass over a copy of a partition's lead ids: the state changes during the walk."""
+
+    partition: Partition
+    began_s: float
+    leads: Iterator[str]
+    done: bool = False

@@ -18,9 +18,14 @@ class TopicIds:
     events: str
     profiles: str
 
-    def to_metadata(self) -> str:
-        """What goes with each committed offset."""
-        return json.dumps({"events": self.events, "profiles": self.profiles}, separators=(",", ":"))
+    def to_metadata(self, transaction: str = "") -> str:
+        """What goes with each committed offset.
+
+        Args:
+            transaction: Tells the transaction from all others, so that one whose end is not known can be found again.
+        """
+        named = {"events": self.events, "profiles": self.profiles, "transaction": transaction}
+        return json.dumps(named, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)

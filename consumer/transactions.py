@@ -15,6 +15,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from secrets import token_hex
 from threading import Event
 
 import structlog
@@ -40,6 +41,7 @@ INIT_TIMEOUT_S = 10.0
 START_TIMEOUT_S = 27.0
 SLOW_END_S = 1.0
 """An end that took longer may have been sent twice; a late first copy must not meet the next transaction."""
+TOKEN_BYTES = 8
 BACKOFF_S = 0.05
 BACKOFF_MAX_S = 2.0
 
@@ -49,9 +51,9 @@ class Transactor:
 
     Args:
         make_producer: Builds a producer; it is given the callback for delivery errors.
-        committed: Reads the group's committed offsets of input partitions, waiting for pending ones.
+        committed_metadata: Reads what was committed with the offsets of input partitions, waiting for pending ones.
         events_topic: The topic whose offsets are sent.
-        metadata: Goes with each committed offset.
+        metadata: What goes with each offset of a transaction, made of a token that no other transaction has.
         clock: Monotonic time, for the age of transactions.
         fencing: Decides whether a fenced process ends.
         at: Passed between the steps; for drills.
@@ -61,14 +63,14 @@ class Transactor:
         self,
         *,
         make_producer: Callable[[], Producer],
-        committed: Callable[[list[int]], dict[int, int]],
+        committed_metadata: Callable[[list[int]], list[str]],
         events_topic: str,
-        metadata: str,
+        metadata: Callable[[str], str],
         clock: Clock,
         fencing: Fencing,
         at: At = nowhere,
     ) -> None:
-        self._make_producer, self._committed = make_producer, committed
+        self._make_producer, self._committed_metadata = make_producer, committed_metadata
         self._events_topic, self._metadata = events_topic, metadata
         self._clock, self._fencing, self._at = clock, fencing, at
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="transactions")
@@ -107,20 +109,21 @@ class Transactor:
 
     def _run(self, transaction: Transaction) -> Settlement:
         began_s = self._clock.monotonic()
+        metadata = self._metadata(token_hex(TOKEN_BYTES))
         try:
-            self._attempt(transaction)
+            self._attempt(transaction, metadata)
         except KafkaException as exception:
-            return self._recover(transaction, exception.args[0], began_s)
+            return self._recover(transaction, metadata, exception.args[0], began_s)
         return Settlement(committed=True)
 
-    def _attempt(self, transaction: Transaction) -> None:
+    def _attempt(self, transaction: Transaction, metadata: str) -> None:
         producer = self._held()
         producer.begin_transaction()
         for output in transaction.outputs:
             self._produce(producer, output)
         self._at("after_produce")
         offsets = [
-            TopicPartition(self._events_topic, number, offset, self._metadata)
+            TopicPartition(self._events_topic, number, offset, metadata)
             for number, offset in transaction.next_offsets.items()
         ]
         self._retrying(lambda: producer.send_offsets_to_transaction(offsets, transaction.membership))
@@ -142,7 +145,7 @@ class Transactor:
             else:
                 return
 
-    def _recover(self, transaction: Transaction, error: KafkaError, began_s: float) -> Settlement:
+    def _recover(self, transaction: Transaction, metadata: str, error: KafkaError, began_s: float) -> Settlement:
         """Makes sure how the transaction ended, whatever it takes."""
         age_s = self._clock.monotonic() - began_s
         log.warning("transaction_failed", error=error.name(), detail=error.str(), age_s=round(age_s, 3))
@@ -160,10 +163,24 @@ class Transactor:
                 "Give each process its own instance_id"
             )
         self._rebuild()
-        committed = self._committed(list(transaction.next_offsets))
-        landed = all(committed.get(number) == offset for number, offset in transaction.next_offsets.items())
+        landed = self._landed(list(transaction.next_offsets), metadata)
         log.info("transaction_resolved", committed=landed)
         return Settlement(committed=landed, error=error.name())
+
+    def _landed(self, numbers: list[int], metadata: str) -> bool:
+        """Whether a transaction whose end was not told is committed; the broker has ended it by now.
+
+        The offsets alone would not tell: another owner may have committed the same since. A transaction is atomic, so
+        one partition that has its metadata is enough; if none has, it was aborted, or all are somebody else's by now.
+        """
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return metadata in self._committed_metadata(numbers)
+            except KafkaException as exception:
+                log.warning("committed_offsets_unknown", error=str(exception), next="asks again")
+                self._back_off(attempt)
 
     def _rebuild(self) -> None:
         """A new producer under the same id: its epoch shuts out whatever of the old one is still on its way."""

@@ -114,9 +114,9 @@ def connect(
     batch_bytes_max = batch_bytes(specs, found)
     transactor = Transactor(
         make_producer=lambda: _producer(settings, batch_bytes_max),
-        committed=offsets.committed,
+        committed_metadata=offsets.metadata,
         events_topic=topics.events,
-        metadata=ids.to_metadata(),
+        metadata=ids.to_metadata,
         clock=clock,
         fencing=Fencing(float(settings.kafka.client.get("transaction.timeout.ms", 15_000)) / 1000.0),
         at=at,
@@ -145,6 +145,7 @@ def connect(
             dead_letters=topics.dead_letters,
             actions={decision: topics.action(decision) for decision in policy.decisions},
             dead_letter_max_bytes=limit_bytes,
+            producer_max_bytes=int(kafka.producer_properties(settings)["message.max.bytes"]),
         ),
         policy=policy,
         scorer=PassingScorer(serving.scorer, at),

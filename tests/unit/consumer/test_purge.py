@@ -28,6 +28,7 @@ def purged(found: Assignment, log_time_ms: int, batch: Batch | None = None, batc
     gone: set[str] = set()
     for _ in range(batches):
         target = batch or Batch(found, Guard(10, 0.5), StreamGates())
+        target.next_offsets[0] = 1
         purge.add_to(target, log_time_ms, now_s=0.0)
         gone |= {lead_id for lead_id, profile in target.profiles.get(0, {}).items() if profile is None}
     return gone
@@ -57,7 +58,7 @@ def test_a_lead_of_a_partition_that_was_revoked_meanwhile_stays() -> None:
     found = assignment(old=0)
     purge = Purge(RETENTION_MS)
     batch = Batch(found, Guard(10, 0.5), StreamGates())
-    purge.add_to(batch, LONG_AFTER_MS, now_s=0.0)  # begins a walk
+    batch.next_offsets[0] = 1
     found.remove([0])
     purge.add_to(batch, LONG_AFTER_MS, now_s=0.0)
     assert not batch.profiles
@@ -66,8 +67,17 @@ def test_a_lead_of_a_partition_that_was_revoked_meanwhile_stays() -> None:
 def test_all_leads_are_reached_some_at_a_time() -> None:
     """A walk takes as many transactions as it needs, and no more than its share of each."""
     found = assignment(**{f"lead-{n}": 0 for n in range(2 * LEADS_PER_BATCH)})
-    assert len(purged(found, LONG_AFTER_MS, batches=2)) == LEADS_PER_BATCH
-    assert len(purged(found, LONG_AFTER_MS, batches=3)) == 2 * LEADS_PER_BATCH
+    assert len(purged(found, LONG_AFTER_MS, batches=1)) == LEADS_PER_BATCH
+    assert len(purged(found, LONG_AFTER_MS, batches=2)) == 2 * LEADS_PER_BATCH
+
+
+def test_a_partition_that_the_transaction_does_not_commit_is_left_alone() -> None:
+    """Nothing would refuse the tombstone if the partition were somebody else's by now."""
+    found = assignment(old=0)
+    batch = Batch(found, Guard(10, 0.5), StreamGates())
+    batch.next_offsets[1] = 1
+    Purge(RETENTION_MS).add_to(batch, LONG_AFTER_MS, now_s=0.0)
+    assert not batch.profiles
 
 
 def test_a_committed_tombstone_removes_the_lead() -> None:
