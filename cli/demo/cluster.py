@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 from confluent_kafka import KafkaException
 
@@ -32,8 +33,8 @@ def started_broker(environ: Mapping[str, str]) -> Iterator[Broker]:
 
 
 @contextmanager
-def demo_topics(settings: Settings, decisions: tuple[str, ...], *, keep: bool) -> Iterator[list[str]]:
-    """Creates the demo's topics, and deletes them and its group at the end.
+def demo_topics(settings: Settings, decisions: tuple[str, ...], *, keep: bool) -> Iterator[str]:
+    """Creates the demo's topics, and deletes them and its group at the end; gives the name of one for a warm-up.
 
     Raises:
         KafkaUnavailableError: No broker answers, or none lets us in.
@@ -42,10 +43,11 @@ def demo_topics(settings: Settings, decisions: tuple[str, ...], *, keep: bool) -
     admin = kafka.admin(settings)
     kafka.wait_for_broker(admin)
     specs = topics.topic_specs(settings, decisions)
-    names = [spec.name for spec in specs]
+    warm_up = replace(specs[-1], name=f"{settings.kafka.group_id}.warm-up")
+    names = [*(spec.name for spec in specs), warm_up.name]
     try:
-        topics.create_topics(admin, specs)
-        yield names
+        topics.create_topics(admin, [*specs, warm_up])
+        yield warm_up.name
     finally:
         if not keep:
             _delete(admin, names, settings.kafka.group_id)

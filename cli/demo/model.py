@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LEADS: Final = 3000
 EVENTS: Final = 30_000
 HORIZON_DAYS: Final = 30.0
-ROWS_MAX: Final = 6000
+ROWS_MAX: Final = 10_000
 TREES_MAX: Final = 60
 FOLDS: Final = 3
 _LIBRARIES: Final = ("sklearn", "skl2onnx", "onnx", "matplotlib")

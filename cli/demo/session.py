@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,7 @@ from cli.demo.scorer import Scorer
 from cli.demo.state import State
 from cli.demo.summary import Story, print_summary, problems
 from cli.demo.traffic import Traffic, parameters
+from cli.demo.warm_up import WarmUp
 from cli.demo.wording import model_figures
 from producer.simulation import Simulation
 from runtime import config
@@ -115,9 +116,10 @@ def _on_broker(broker: Broker, request: Request, folder: Path, steps: Steps, *, 
     file = environment.config_file(request.config)
     settings, decisions = config.load(file, environ), request.policy.decisions
     topics = "" if own else f"topics {name}.* {'are kept' if request.keep_topics else 'were deleted at the end'}"
-    with demo_topics(settings, decisions, keep=request.keep_topics or own):
+    with demo_topics(settings, decisions, keep=request.keep_topics or own) as spare_topic:
         steps.end("broker", broker.description + ("" if own else f", everything there under {name}"))
-        trained, without = _model(settings, folder, request.seed, steps)
+        with WarmUp(settings, spare_topic, steps.clock) if own else nullcontext():
+            trained, without = _model(settings, folder, request.seed, steps)
         plan = request.plan if trained else _without_outage(request.plan)
         state = State(plan, decisions, broker.description, settings.budget.p95_ms, trained)
         steps.begin("starting the scorer")
@@ -129,6 +131,7 @@ def _on_broker(broker: Broker, request: Request, folder: Path, steps: Steps, *, 
             exit_code = scorer.stop()
         steps.begin("reading every topic back")
         audit = Auditor(settings, decisions).run()
+        steps.end("check", f"{audit.inputs:,} input records and what became of them")
         story = Story(state, outage, audit, traffic.seconds, exit_code, without, topics)
         print_summary(steps.console, story)
         return not problems(story)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -15,8 +15,6 @@ from cli.demo.outage import Outage
 from cli.demo.sample import BUDGET_EDGE_S, Sample
 from cli.demo.state import State
 from cli.demo.wording import by_count, milliseconds, model_figures, share
-
-_LABEL = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,32 +67,14 @@ def problems(story: Story) -> list[str]:
 def print_summary(console: Console, story: Story) -> None:
     """Prints it."""
     found = problems(story)
+    verdict = Text("All is well.", style="bold green") if not found else Text("NOT well:", style="bold red")
+    faults = [Text(f"  {problem}", style="red") for problem in found]
+    covers = Text(_COVERS, style="dim")
+    parts = (verdict, *faults, _story(story), _decisions(story), Group(_latencies(story), covers))
+    for part in parts:
+        console.print()
+        console.print(part, highlight=False)
     console.print()
-    for line in _lines(story, found):
-        console.print(line, highlight=False, soft_wrap=not isinstance(line, Table))
-    console.print()
-
-
-def _lines(story: Story, found: list[str]) -> Iterator[RenderableType]:
-    state = story.state
-    yield Text("All is well." if not found else "NOT well:", style="bold green" if not found else "bold red")
-    yield from (Text(f"  {problem}", style="red") for problem in found)
-    yield Text()
-    yield _line("broker", state.broker + (f"; {story.topics}" if story.topics else ""))
-    yield _line(
-        "traffic",
-        f"{state.sent:,} events in {story.traffic_s:.1f} s ({state.sent / max(story.traffic_s, 1e-9):,.0f}/s)",
-    )
-    yield _line("model", _model(story))
-    yield _line("outage", _outage(story))
-    yield _line("fallback", _fallback(story.audit))
-    yield _line("outcomes", _outcomes(story.audit))
-    yield _line("exactly once", _exactly_once(story.audit))
-    yield Text()
-    yield _decisions(story)
-    yield Text()
-    yield _latencies(story)
-    yield Text(_COVERS, style="dim")
 
 
 _COVERS = (
@@ -103,8 +83,23 @@ _COVERS = (
 )
 
 
-def _line(label: str, text: str) -> Text:
-    return Text.assemble((f"{label:<{_LABEL}}", "dim"), text)
+def _story(story: Story) -> Table:
+    state = story.state
+    table = Table.grid(padding=(0, 3, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    rate = state.sent / max(story.traffic_s, 1e-9)
+    rows = {
+        "broker": state.broker + (f"; {story.topics}" if story.topics else ""),
+        "traffic": f"{state.sent:,} events in {story.traffic_s:.1f} s ({rate:,.0f}/s)",
+        "model": _model(story),
+        "outage": _outage(story),
+        "fallback": _fallback(story.audit),
+        "outcomes": _outcomes(story.audit),
+        "exactly once": _exactly_once(story.audit),
+    }
+    for label, text in rows.items():
+        table.add_row(label, Text(text))  # as it is: brackets are no markup
+    return table
 
 
 def _model(story: Story) -> str:

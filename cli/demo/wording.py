@@ -50,7 +50,7 @@ def headline(state: State) -> str:
         return "There is no model: the rules score."
     match state.phase:
         case Phase.OUT:
-            return "OUTAGE: the model hangs. The rules answer, inside the budget."
+            return "OUTAGE: the model hangs. The rules answer."
         case Phase.RECOVERING:
             return "The model would answer again: the breaker probes it."
         case Phase.OVER:
