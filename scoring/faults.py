@@ -66,8 +66,8 @@ def parse_fault(text: str) -> Fault:
     """Reads `--inject`.
 
     Example:
-        >>> parse_fault("slow:200")
-        Fault(kind=<FaultKind.SLOW: 'slow'>, slow_ms=200.0, start_s=0.0, lasting_s=inf)
+        >>> parse_fault("slow:200").slow_ms
+        200.0
         >>> parse_fault("hang@30+10").start_s
         30.0
 
