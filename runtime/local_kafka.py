@@ -58,6 +58,9 @@ PROPERTIES = {
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",  # [10000] how late a late one is aborted
     "broker.heartbeat.interval.ms": "500",  # [2000]
     "broker.session.timeout.ms": "3000",  # [9000] a killed broker may register again after this
+    # [10485760] Indexes are memory-mapped at this size; with 10 MiB each the first entries in a hundred new partitions
+    # cost two seconds of page faults, in which the broker answers no produce request.
+    "log.index.size.max.bytes": "1048576",
     "log.cleaner.backoff.ms": "500",  # [15000] how often compaction looks for work
 }
 
