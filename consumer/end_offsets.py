@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from confluent_kafka import IsolationLevel, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec  # the package exports it without saying so
 
@@ -25,4 +25,8 @@ def end_offsets(admin: AdminClient, topic: str, numbers: list[int], isolation: I
     if not asked:
         return {}
     futures = admin.list_offsets(asked, isolation_level=isolation, request_timeout=REQUEST_TIMEOUT_S)
-    return {partition.partition: future.result().offset for partition, future in futures.items()}
+    found = {partition.partition: future.result().offset for partition, future in futures.items()}
+    if unknown := sorted(number for number, offset in found.items() if offset < 0):
+        # To the client a silent broker is no error but the offset -1001: below every end, as if all had been read.
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no end offset of {topic} {unknown}"))
+    return found

@@ -1,0 +1,39 @@
+"""The ends of partitions, and a broker that does not tell them."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaException, TopicPartition
+
+from consumer.end_offsets import end_offsets
+
+
+class Admin:
+    """Answers `list_offsets` with what it was given."""
+
+    def __init__(self, offsets: dict[int, int]) -> None:
+        self._offsets = offsets
+
+    def list_offsets(self, asked: dict[TopicPartition, Any], **_: Any) -> dict[TopicPartition, Future[Any]]:
+        futures: dict[TopicPartition, Future[Any]] = {}
+        for partition in asked:
+            futures[partition] = Future()
+            futures[partition].set_result(SimpleNamespace(offset=self._offsets[partition.partition]))
+        return futures
+
+
+def test_ends_are_told_by_partition() -> None:
+    """Each partition has its own end, 0 for an empty one."""
+    admin: Any = Admin({0: 7, 1: 0})
+    assert end_offsets(admin, "events", [0, 1], IsolationLevel.READ_COMMITTED) == {0: 7, 1: 0}
+
+
+def test_a_silent_broker_is_an_error() -> None:
+    """An offset that the client makes up for want of an answer is no end: a restore up to it would restore nothing."""
+    admin: Any = Admin({0: 7, 1: OFFSET_INVALID})
+    with pytest.raises(KafkaException, match="_TIMED_OUT"):
+        end_offsets(admin, "events", [0, 1], IsolationLevel.READ_UNCOMMITTED)
