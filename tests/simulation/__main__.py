@@ -8,6 +8,8 @@ from collections import Counter
 
 from tests.simulation.run import SimulationError, simulate
 
+FAILURES_MAX = 40
+
 
 def main(arguments: list[str]) -> int:
     """Runs what was asked for."""
@@ -19,8 +21,11 @@ def main(arguments: list[str]) -> int:
         try:
             simulate(seed)
         except SimulationError as error:
-            failed[str(error.__cause__)[:60]] += 1
-            print(str(error)[:400], flush=True)
+            what = str(error.__cause__).splitlines()[0]
+            failed[what[:60]] += 1
+            print(f"seed {seed}: {what[:250]}", flush=True)
+            if failed.total() >= FAILURES_MAX:
+                break
     took_s = time.monotonic() - began_s
     print(f"{last - first} seeds, {failed.total()} failed, {(last - first) / took_s * 60:.0f} seeds a minute")
     for cause, count in failed.most_common():

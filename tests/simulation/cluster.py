@@ -82,7 +82,7 @@ class Cluster:
 
     def _marker_delay_s(self) -> float:
         chance = self.kernel.random
-        if chance.random() < self.scenario.slow_markers:
+        if not self.calm and chance.random() < self.scenario.slow_markers:
             return chance.random() * self.scenario.marker_delay_s
         return chance.random() * 0.005
 

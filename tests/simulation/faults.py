@@ -11,7 +11,7 @@ from tests.simulation.kernel import Process
 from tests.simulation.scenario import POINTS
 
 SHORT_S, MIDDLE_S, LONG_S = 2.0, 12.0, 70.0
-POINT_PASSES_MAX = 12
+POINT_PASSES_MAX = 6
 HOUR_MS = 3_600_000
 
 
@@ -31,7 +31,7 @@ class Fleet:
     def start(self, letter: str) -> None:
         """A new process."""
         number = sum(instance.letter == letter for instance in self.all) + 1
-        instance = Instance(self._cluster, Process(f"{letter}{number}"))
+        instance = Instance(self._cluster, Process(f"{letter}{number}", born_s=self._kernel.now_s))
         self.all.append(instance)
         self._kernel.note("start", process=instance.process.name)
         instance.start()
@@ -44,6 +44,17 @@ class Fleet:
         """Unless it is there already."""
         if not any(instance.letter == letter for instance in self.alive()):
             self.start(letter)
+
+    def rivals(self, instance: Instance) -> list[Instance]:
+        """Those with its id that ran at the same time as it did."""
+        return [
+            other
+            for other in self.all
+            if other is not instance
+            and other.letter == instance.letter
+            and other.process.born_s <= instance.process.died_s
+            and other.process.died_s >= instance.process.born_s
+        ]
 
     def of(self, process: Process | None) -> Instance | None:
         """The instance that a process is, if it is alive."""
@@ -68,6 +79,7 @@ class Faults:
             "freeze_at": self._at_point(self._freeze),
             "cut": self._now(self._cut),
             "cut_at": self._at_point(self._cut),
+            "cut_writes": self._now(self._cut_writes),
             "outage": self._outage,
             "shuffle": partial(cluster.group.rebalance, shuffle=True),
             "join": self._join,
@@ -87,13 +99,14 @@ class Faults:
 
     def heal(self) -> None:
         """Nothing is broken from now on."""
-        self._cluster.calm = True
+        self._cluster.calm = self._cluster.network.calm = True
         self._cluster.registry_down = False
         self._end_outage()
         for instance in self._fleet.all:
             instance.process.armed.clear()
             self._thaw(instance.process)
             self._mend(instance.process)
+            self._mend_writes(instance.process)
 
     def _strike(self, kind: str) -> None:
         if not self._cluster.calm:
@@ -161,6 +174,14 @@ class Faults:
             process.cut = False
             self._hear(process)
             process.healed.fire()
+
+    def _cut_writes(self, process: Process) -> None:
+        process.writes_cut = True
+        self._kernel.at(2 * self._duration_s(), partial(self._mend_writes, process))
+
+    def _mend_writes(self, process: Process) -> None:
+        process.writes_cut = False
+        process.healed.fire()
 
     def _hear(self, process: Process) -> None:
         if not (process.dead or process.stopped or process.cut):

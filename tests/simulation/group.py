@@ -84,6 +84,10 @@ class Group:
         """Whether this is a member."""
         return member_id in self._clients
 
+    def owned_by(self, member_id: str) -> set[int]:
+        """What a member owns."""
+        return {number for number, owner in self.owners.items() if owner == member_id}
+
     def owner_of(self, number: int) -> Process | None:
         """Whose partition it is."""
         client = self._clients.get(self.owners.get(number, ""))

@@ -106,10 +106,10 @@ class Instance:
         """Whether it holds nothing that is not committed."""
         return self.loop is not None and not self.loop._in_flight and not self.loop._pending()
 
-    def reads(self, number: int) -> bool:
-        """Whether it has a partition's state and reads it."""
+    def next_offset(self, number: int) -> int | None:
+        """Where it stands in a partition that it has restored."""
         partition = None if self.loop is None else self.loop.assignment.partitions.get(number)
-        return partition is not None and partition.phase is Phase.ACTIVE
+        return partition.next_offset if partition is not None and partition.phase is Phase.ACTIVE else None
 
     def _work(self) -> None:
         code = 0

@@ -7,7 +7,9 @@ follows from the seed alone: the same seed gives the same run.
 from __future__ import annotations
 
 import heapq
+import math
 import random
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -48,12 +50,15 @@ class Signal:
 class Process:
     """What kill -9 ends and SIGSTOP stops as a whole: its tasks, and by them its clients."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, born_s: float) -> None:
         self.name = name
+        self.born_s, self.died_s = born_s, math.inf
         self.dead = False
         self.stopped = False
         self.cut = False
         """Its network is gone."""
+        self.writes_cut = False
+        """Only its producer cannot reach the brokers."""
         self.silent_since_s: float | None = None
         """Since when the brokers have not heard of it."""
         self.clock_error_ms = 0
@@ -109,6 +114,8 @@ class Kernel:
         self.current: Task | None = None
         self.tracing = tracing
         self.notes: list[str] = []
+        self.met: Counter[str] = Counter()
+        """How often each thing was noted."""
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._sequence = 0
         self._horizon_s = 0.0
@@ -168,7 +175,7 @@ class Kernel:
 
     def kill(self, process: Process) -> None:
         """Ends a process where it stands; nothing of it runs again."""
-        process.dead = True
+        process.dead, process.died_s = True, self.now_s
         for task in process.tasks:
             if task is not self.current:
                 self.at(0.0, partial(self._throw, task))
@@ -194,7 +201,8 @@ class Kernel:
                 self._throw(task)
 
     def note(self, what: str, /, **fields: Any) -> None:
-        """A line of the trace."""
+        """Counts that something happened, and adds a line to the trace."""
+        self.met[what] += 1
         if self.tracing:
             who = self.current.process.name if self.current is not None else "-"
             told = " ".join(f"{name}={value!r}" for name, value in fields.items())

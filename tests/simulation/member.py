@@ -38,6 +38,7 @@ class MemberConsumer:
         self._cluster, self._kernel = cluster, cluster.kernel
         self._on: dict[str, Callback] = {}
         self._fetches: dict[int, _Fetch] = {}
+        self._member_id = ""
         self._membership: Membership | None = None
         self._wanted: frozenset[int] | None = None
         self._lost = False
@@ -99,6 +100,9 @@ class MemberConsumer:
             number = partition.partition
             self._fetches[number] = _Fetch(self._cluster.events(number).stable_end)
 
+    def assignment(self) -> list[TopicPartition]:
+        return [TopicPartition(EVENTS, number) for number in self._fetches]
+
     def memberid(self) -> str:
         return "" if self._membership is None else self._membership.member_id
 
@@ -113,8 +117,8 @@ class MemberConsumer:
         if self._fetches:
             self._call("revoke", list(self._fetches))
             self._fetches.clear()
-        if self._membership is not None:
-            request = partial(self._cluster.group.leave, self._membership.member_id)
+        if self._member_id:
+            request = partial(self._cluster.group.leave, self._member_id)
             try:
                 self._cluster.network.call(self.process, request, timeout_s=LEAVE_S)
             except NoAnswerError:
@@ -127,18 +131,21 @@ class MemberConsumer:
         if self._closed or self._lost:
             return
         self._membership, self._wanted = membership, numbers
+        unheard = self._cluster.group.owned_by(membership.member_id) - numbers - self._fetches.keys()
+        if unheard:  # given in a generation that was over before we heard of it
+            self._release(membership, sorted(unheard))
         self.process.signal.fire()
 
     def _join(self) -> None:
         def ask() -> None:
-            self._cluster.network.call(self.process, partial(self._cluster.group.join, self), once=True)
+            request = partial(self._cluster.group.join, self)
+            self._member_id = self._cluster.network.call(self.process, request, once=True)
 
         self._kernel.spawn(self.process, "join", ask)
 
     def _heartbeat(self) -> None:
         """Notices, some time after it has happened, that the group goes on without this member."""
-        member = self._membership
-        if member is None or self._cluster.group.knows(member.member_id):
+        if not self._member_id or self._cluster.group.knows(self._member_id):
             self._notice_s = None
             return
         if not self._cluster.network.reachable(self.process):
@@ -147,6 +154,7 @@ class MemberConsumer:
             self._notice_s = self._kernel.now_s + self._kernel.random.random() * NOTICE_S
         if self._kernel.now_s >= self._notice_s:
             self._notice_s = self._membership = self._wanted = None
+            self._member_id = ""
             if self._cluster.scenario.has("silent_loss") and self._kernel.random.random() < 0.7:
                 self._kernel.note("lost without callback", numbers=list(self._fetches))
                 self._fetches.clear()
@@ -180,6 +188,9 @@ class MemberConsumer:
         for number in numbers:
             self._fetches.pop(number, None)
         self._cluster.pass_point(self.process, "revoked")
+        self._release(member, numbers)
+
+    def _release(self, member: Membership, numbers: list[int]) -> None:
         release = partial(self._cluster.group.release, member.member_id, numbers)
         self._kernel.spawn(self.process, "release", partial(self._cluster.network.call, self.process, release))
 

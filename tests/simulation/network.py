@@ -27,11 +27,21 @@ class Network:
 
     def __init__(self, kernel: Kernel, *, latency_s: float, slow: float, slow_s: float) -> None:
         self._kernel, self._latency_s, self._slow, self._slow_s = kernel, latency_s, slow, slow_s
+        self.calm = False
+        """Nothing is slow any more."""
         self.outage = False
         """The brokers answer nobody."""
         self.over = Signal()
 
-    def call(self, process: Process, request: Callable[[], T], *, timeout_s: float = LONG_S, once: bool = False) -> T:
+    def call(
+        self,
+        process: Process,
+        request: Callable[[], T],
+        *,
+        timeout_s: float = LONG_S,
+        once: bool = False,
+        writes: bool = False,
+    ) -> T:
         """Makes a request and returns its answer, or raises it.
 
         Args:
@@ -39,35 +49,37 @@ class Network:
             request: What the broker does.
             timeout_s: How long the caller waits.
             once: The broker knows a repetition: it happens once, and the answer is given again.
+            writes: It is the producer that asks.
 
         Raises:
             NoAnswerError: It took too long; the request may have been carried out.
         """
         deadline_s = self._kernel.now_s + timeout_s
-        self._travel(process, deadline_s)
+        self._travel(process, deadline_s, writes)
         answer = _attempt(request)
-        while not self._heard(process, deadline_s):
+        while not self._heard(process, deadline_s, writes):
             if not once:
                 answer = _attempt(request)
         if isinstance(answer, _Raised):
             raise answer.error
         return answer
 
-    def reachable(self, process: Process) -> bool:
+    def reachable(self, process: Process, *, writes: bool = False) -> bool:
         """Whether a request would arrive now."""
-        return not (process.cut or self.outage)
+        return not (process.cut or self.outage or (writes and process.writes_cut))
 
-    def _heard(self, process: Process, deadline_s: float) -> bool:
+    def _heard(self, process: Process, deadline_s: float, writes: bool) -> bool:  # noqa: FBT001 - handed on
         """Waits for the answer; False if it was lost and the request has arrived once more."""
         self._kernel.sleep(self._way_s())
-        if self.reachable(process):
+        if self.reachable(process, writes=writes):
             return True
-        self._travel(process, deadline_s)
+        self._kernel.note("an answer is lost")
+        self._travel(process, deadline_s, writes)
         return False
 
-    def _travel(self, process: Process, deadline_s: float) -> None:
+    def _travel(self, process: Process, deadline_s: float, writes: bool) -> None:  # noqa: FBT001 - handed on
         self._kernel.sleep(self._way_s())
-        while not self.reachable(process):
+        while not self.reachable(process, writes=writes):
             left_s = deadline_s - self._kernel.now_s
             if left_s <= 0:
                 raise NoAnswerError
@@ -76,7 +88,7 @@ class Network:
     def _way_s(self) -> float:
         chance = self._kernel.random
         seconds = chance.expovariate(1.0) * self._latency_s
-        if self._slow and chance.random() < self._slow:
+        if self._slow and not self.calm and chance.random() < self._slow:
             seconds += chance.random() * self._slow_s
         return seconds
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from confluent_kafka import KafkaError, TopicPartition
 
@@ -176,25 +176,22 @@ class TransactionalProducer:
         while True:
             try:
                 return self._cluster.network.call(
-                    self._process, request, timeout_s=until_s - self._kernel.now_s, once=once
+                    self._process, request, timeout_s=until_s - self._kernel.now_s, once=once, writes=True
                 )
             except NoAnswerError:
-                if late_aborts:
-                    fail(KafkaError._MSG_TIMED_OUT, abort=True)
-                fail(KafkaError._TIMED_OUT, retriable=True)
+                _too_late(late_aborts)
             except RefusedError as error:
-                self._refused(error.code, until_s)
+                if error.code not in _WAITABLE:
+                    self._refused(error.code)
+                elif self._kernel.now_s >= until_s:
+                    _too_late(late_aborts)
+                self._kernel.sleep(RETRY_S)
 
-    def _refused(self, code: int, until_s: float) -> None:
-        if code in _WAITABLE:
-            if self._kernel.now_s >= until_s:
-                fail(KafkaError._TIMED_OUT, retriable=True)
-            self._kernel.sleep(RETRY_S)
-        elif code in _MEMBERSHIP:
+    def _refused(self, code: int) -> NoReturn:
+        if code in _MEMBERSHIP:
             fail(code, abort=True)
-        else:
-            self._fatal = KafkaError._FENCED if code == KafkaError.INVALID_PRODUCER_EPOCH else code
-            self._check()
+        self._fatal = KafkaError._FENCED if code == KafkaError.INVALID_PRODUCER_EPOCH else code
+        fail(self._fatal, fatal=True)
 
     def _disturb(self) -> None:
         """Errors that a client may report for reasons of its own."""
@@ -220,6 +217,13 @@ class TransactionalProducer:
     def _held(self) -> Identity:
         assert self._identity is not None
         return self._identity
+
+
+def _too_late(aborts: bool) -> NoReturn:  # noqa: FBT001 - a choice of errors
+    """A message that was not written in time ends its transaction; any other call may be made again."""
+    if aborts:
+        fail(KafkaError._MSG_TIMED_OUT, abort=True)
+    fail(KafkaError._TIMED_OUT, retriable=True)
 
 
 def _by_place(queue: list[tuple[Place, Entry]]) -> Iterator[tuple[Place, list[Entry]]]:

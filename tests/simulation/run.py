@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass
 
 from tests.simulation.checks import BrokenError, check
 from tests.simulation.cluster import Cluster
@@ -14,6 +15,7 @@ from tests.simulation.seams import installed
 from tests.simulation.upstream import Events, Upstream
 
 LETTERS = "abc"
+FENCED = 6
 ASK_EVERY_S = 0.25
 CATCH_UP_S = 400.0
 """For so long nothing is broken any more before everything must be caught up; the longest back-offs fit in easily."""
@@ -33,7 +35,9 @@ class Summary:
 
     scenario: Scenario
     virtual_s: float
-    notes: list[str] = field(default_factory=list)
+    notes: list[str]
+    met: Counter[str]
+    """How often each kind of thing happened."""
 
 
 def simulate(seed: int, *, tracing: bool = False) -> Summary:
@@ -51,7 +55,7 @@ def simulate(seed: int, *, tracing: bool = False) -> Summary:
             raise SimulationError(seed, error, kernel.notes) from error
         finally:
             world.end()
-    return Summary(world.cluster.scenario, kernel.now_s, kernel.notes)
+    return Summary(world.cluster.scenario, kernel.now_s, kernel.notes, kernel.met)
 
 
 class World:
@@ -95,26 +99,27 @@ class World:
         self._supervise()
         cluster = self.cluster
         for number in range(cluster.scenario.partitions):
-            if cluster.group.offsets.get(number, (-1, ""))[0] != cluster.events(number).end:
-                return False
+            end = cluster.events(number).end
             owner = self._fleet.of(cluster.group.owner_of(number))
-            if owner is None or not owner.reads(number):
+            if (
+                cluster.group.offsets.get(number, (-1, ""))[0] != end
+                or owner is None
+                or owner.next_offset(number) != end
+            ):
                 return False
         return not cluster.coordinator.open and all(instance.idle() for instance in self._fleet.alive())
 
     def _supervise(self) -> None:
-        """Starts again what ended and may have ended."""
-        for instance in self._fleet.all:
-            name, code = instance.process.name, instance.exit_code
-            if code is None or name in self._seen:
-                continue
-            self._seen.add(name)
-            if not self._allowed(name[0], code):
-                raise BrokenError(f"{name} ended with {code}: {instance.reason}")
-            if code != 6:
-                self._fleet.start_later(name[0])
-            elif not any(other.process.name[0] == name[0] for other in self._fleet.alive()):
-                raise BrokenError(f"of the twins {name[0]} none is left")
+        """Starts again what ended and may have ended; of twins one has to stay."""
+        ended = [i for i in self._fleet.all if i.exit_code is not None and i.process.name not in self._seen]
+        for instance in ended:
+            self._seen.add(instance.process.name)
+            code = instance.exit_code or 0
+            if not self._allowed(instance.letter, code):
+                raise BrokenError(f"{instance.process.name} ended with {code}: {instance.reason}")
+            if code == FENCED and all(rival.exit_code == FENCED for rival in self._fleet.rivals(instance)):
+                raise BrokenError(f"of the twins {instance.letter} none is left")
+            self._fleet.start_later(instance.letter)
 
     def _allowed(self, letter: str, code: int) -> bool:
         scenario = self.cluster.scenario
@@ -123,7 +128,7 @@ class World:
             code == 0
             or (code == 3 and network)
             or (code == 4 and scenario.has("flood"))
-            or (code == 6 and letter in self._fleet.twins)
+            or (code == FENCED and letter in self._fleet.twins)
         )
 
     def _state(self) -> str:

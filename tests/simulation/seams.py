@@ -39,8 +39,7 @@ class TracedLog:
 
     def info(self, event: str, **fields: Any) -> None:
         """A line."""
-        if self._kernel.tracing:
-            self._kernel.note(f"log {event}", **fields)
+        self._kernel.note(f"log {event}", **fields)
 
     debug = warning = error = exception = info
 
