@@ -41,11 +41,11 @@ def settings(namespace: Namespace, topic: str, **values: Any) -> ProducerSetting
     return ProducerSettings(source="test", bootstrap_servers=namespace.bootstrap_servers, topic=topic, **values)
 
 
-def command(namespace: Namespace, *arguments: object) -> "subprocess.CompletedProcess[str]":
-    """Runs `lead-scorer produce` against the namespace's topics."""
+def command(namespace: Namespace, *arguments: object, **environ: str) -> "subprocess.CompletedProcess[str]":
+    """Runs `lead-scorer produce` against the namespace's topics, with changes to the environment."""
     return subprocess.run(
         [Path(sys.executable).with_name("lead-scorer"), "produce", *map(str, arguments)],
-        env={**os.environ, **namespace.environ()},
+        env={**os.environ, **namespace.environ(), **environ},
         capture_output=True,
         text=True,
         timeout=120,
@@ -149,6 +149,19 @@ def test_a_leads_records_keep_the_order_of_the_simulation(namespace: Namespace) 
     for message in read(namespace.bootstrap_servers, topic, 500):
         stored.setdefault(key(message), []).append(message.value() or b"")
     assert stored == sent
+
+
+def test_the_same_simulation_fills_a_topic_the_same_twice(namespace: Namespace) -> None:
+    """Every partition gets the same records in the same order, those without a key too."""
+    topics: list[list[tuple[int | None, bytes | None, bytes | None]]] = []
+    for what in ("first", "second"):
+        topic = namespace.create(what, partitions=3)
+        arguments = ("simulate", "--leads", 50, "--events", 1000, "--seed", 9, "--malformed", 0.2, "--duplicates", 0.1)
+        assert command(namespace, *arguments, LEAD_SCORER__TOPICS__EVENTS=topic).returncode == 0
+        records = read(namespace.bootstrap_servers, topic, 1000)
+        records.sort(key=lambda record: (record.partition(), record.offset()))
+        topics.append([(record.partition(), record.key(), record.value()) for record in records])
+    assert topics[0] == topics[1]
 
 
 @pytest.mark.skipif(not REES46.exists(), reason=f"the REES46 slice is not at {REES46}")

@@ -33,7 +33,7 @@ def test_client_properties_pass_through_over_the_defaults() -> None:
 def test_the_producer_is_idempotent_and_partitions_as_java_does() -> None:
     """Whatever else is set."""
     properties = producer_properties(ProducerSettings(source="s").configuration)
-    assert (properties["enable.idempotence"], properties["partitioner"]) == ("true", "murmur2_random")
+    assert (properties["enable.idempotence"], properties["partitioner"]) == ("true", "murmur2")
 
 
 def test_secrets_are_not_shown() -> None:

@@ -101,7 +101,7 @@ def test_no_message_outlives_its_transaction(given: int | None, used: int | str)
 
 def test_keys_are_partitioned_as_java_does() -> None:
     """Producers hash keys with murmur2, as the contract says of the simulator."""
-    assert kafka.producer_properties(Settings())["partitioner"] == "murmur2_random"
+    assert kafka.producer_properties(Settings())["partitioner"] == "murmur2"
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
