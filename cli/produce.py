@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Write lead events to Kafka or to a file.", no_args_is_help=True)
 
 REJECTIONS_SHOWN: Final = 20
+"""On a terminal."""
 INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
 
 Rate = Annotated[float | None, typer.Option(metavar="R", help="Records a second; as fast as it goes if not given.")]
@@ -238,10 +239,11 @@ def _import(
     from producer.importing import Format, Translator, import_events
 
     def report(rejection: "Rejection") -> None:
-        if summary.rejected.total() <= REJECTIONS_SHOWN:
+        # Whoever looks on wants to see that something is wrong, whoever keeps the output wants every line to mend.
+        if summary.rejected.total() <= REJECTIONS_SHOWN or not bar.seen:
             bar.say(f"line {rejection.line}: {rejection.message}")
         elif summary.rejected.total() == REJECTIONS_SHOWN + 1:
-            bar.say("further rejected rows are only counted")
+            bar.say("further rejected rows are only counted; 2> FILE keeps all")
 
     translator = Translator(mapping, source.name, text=source.format is Format.CSV)
     try:

@@ -38,6 +38,11 @@ class ProgressBar:
         if self._bar is not None:
             self._bar.stop()
 
+    @property
+    def seen(self) -> bool:
+        """Whether somebody looks on: standard error is a terminal."""
+        return self._bar is not None
+
     def at(self, done: int) -> None:
         """Shows how much is done."""
         if self._bar is not None and self._task is not None:

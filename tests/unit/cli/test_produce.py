@@ -104,8 +104,16 @@ def test_a_rejected_row_is_reported_and_the_exit_code_is_1(tmp_path: Path) -> No
     assert "1 rejected (field_count 1)" in result.stderr
 
 
-def test_many_rejected_rows_are_counted_and_not_all_shown() -> None:
+def test_every_rejected_row_is_reported_where_the_output_is_kept() -> None:
+    """Standard error is no terminal: whoever mends the file finds each line."""
+    result = produce("file", "-", "--to", "-", stdin=HEADER + "x\n" * 500)
+    assert [line.split(":")[0] for line in result.stderr.splitlines()[:500]] == [f"line {n}" for n in range(2, 502)]
+    assert "500 rejected" in result.stderr
+
+
+def test_many_rejected_rows_are_counted_and_not_all_shown_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of another kind does not flood the terminal."""
+    monkeypatch.setattr("cli.progress.ProgressBar.seen", True)
     result = produce("file", "-", "--to", "-", stdin=HEADER + "x\n" * 500)
     assert result.stderr.count("has 1 fields") == REJECTIONS_SHOWN
     assert "500 rejected" in result.stderr
