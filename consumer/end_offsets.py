@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec  # the package exports it without saying so
 
 REQUEST_TIMEOUT_S = 10.0
+REFRESH_TIMEOUT_S = 2.0
 
 
 def end_offsets(admin: AdminClient, topic: str, numbers: list[int], isolation: IsolationLevel) -> dict[int, int]:
@@ -19,13 +22,20 @@ def end_offsets(admin: AdminClient, topic: str, numbers: list[int], isolation: I
         isolation: `READ_COMMITTED` gives the last stable offset, `READ_UNCOMMITTED` the high watermark.
 
     Raises:
-        KafkaException: A broker does not answer.
+        KafkaException: A broker does not answer, or leads the partition no more; ask again.
     """
     asked = {TopicPartition(topic, number): OffsetSpec.latest() for number in numbers}  # type: ignore[no-untyped-call]
     if not asked:
         return {}
     futures = admin.list_offsets(asked, isolation_level=isolation, request_timeout=REQUEST_TIMEOUT_S)
-    found = {partition.partition: future.result().offset for partition, future in futures.items()}
+    try:
+        found = {partition.partition: future.result().offset for partition, future in futures.items()}
+    except KafkaException:
+        # After a restart of the broker the client goes on asking with the old epoch (FENCED_LEADER_EPOCH) until its
+        # metadata are refreshed: by itself after 5 minutes.
+        with suppress(KafkaException):
+            admin.list_topics(topic, timeout=REFRESH_TIMEOUT_S)
+        raise
     if unknown := sorted(number for number, offset in found.items() if offset < 0):
         # To the client a silent broker is no error but the offset -1001: below every end, as if all had been read.
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no end offset of {topic} {unknown}"))

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError, KafkaException, TopicPartition
 
 from consumer.end_offsets import end_offsets
 
@@ -15,14 +15,22 @@ from consumer.end_offsets import end_offsets
 class Admin:
     """Answers `list_offsets` with what it was given."""
 
-    def __init__(self, offsets: dict[int, int]) -> None:
-        self._offsets = offsets
+    def __init__(self, offsets: dict[int, int], error: KafkaException | None = None) -> None:
+        self._offsets, self._error = offsets, error
+        self.refreshed: list[str] = []
+
+    def list_topics(self, topic: str, *, timeout: float) -> None:
+        assert timeout > 0
+        self.refreshed.append(topic)
 
     def list_offsets(self, asked: dict[TopicPartition, Any], **_: Any) -> dict[TopicPartition, Future[Any]]:
         futures: dict[TopicPartition, Future[Any]] = {}
         for partition in asked:
             futures[partition] = Future()
-            futures[partition].set_result(SimpleNamespace(offset=self._offsets[partition.partition]))
+            if self._error is not None:
+                futures[partition].set_exception(self._error)
+            else:
+                futures[partition].set_result(SimpleNamespace(offset=self._offsets[partition.partition]))
         return futures
 
 
@@ -37,3 +45,11 @@ def test_a_silent_broker_is_an_error() -> None:
     admin: Any = Admin({0: 7, 1: OFFSET_INVALID})
     with pytest.raises(KafkaException, match="_TIMED_OUT"):
         end_offsets(admin, "events", [0, 1], IsolationLevel.READ_UNCOMMITTED)
+
+
+def test_an_error_refreshes_what_the_client_knows() -> None:
+    """The client would go on asking with the epoch of a leader that is gone: the next call must know better."""
+    admin: Any = Admin({}, KafkaException(KafkaError(KafkaError.FENCED_LEADER_EPOCH)))
+    with pytest.raises(KafkaException, match="FENCED_LEADER_EPOCH"):
+        end_offsets(admin, "events", [0], IsolationLevel.READ_UNCOMMITTED)
+    assert admin.refreshed == ["events"]
