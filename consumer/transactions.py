@@ -84,7 +84,9 @@ class Transactor:
             KafkaUnavailableError: Not within 27 s, or not authorised.
         """
         deadline = self._clock.monotonic() + START_TIMEOUT_S
+        attempt = 0
         while True:
+            attempt += 1
             producer = self._make_producer()
             try:
                 producer.init_transactions(INIT_TIMEOUT_S)
@@ -94,6 +96,7 @@ class Transactor:
                     raise KafkaUnavailableError(f"not authorised for transactions: {error.str()}") from exception
                 if self._clock.monotonic() >= deadline:
                     raise KafkaUnavailableError(f"no transaction coordinator: {error.str()}") from exception
+                self._back_off(attempt)  # some errors come at once, and each try makes a new client
             else:
                 self._producer = producer
                 return
