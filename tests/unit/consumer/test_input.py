@@ -1,0 +1,341 @@
+"""The events topic as a member of the group reads it."""
+
+from __future__ import annotations
+
+import pytest
+from confluent_kafka import OFFSET_END, KafkaError
+
+from consumer.input import KafkaInput
+from consumer.records import Headers, Polled
+from runtime.errors import ConfigurationError, FatalError, KafkaUnavailableError, StateError
+from tests.unit.consumer.fakes import START_MS, TOPIC, FakeConsumer, end, fault, message, told
+
+
+class Listener:
+    """Hears of the assignment; `seen` is what the input had done by then."""
+
+    def __init__(self, consumer: FakeConsumer) -> None:
+        self._consumer = consumer
+        self.heard: list[tuple[str, list[int]]] = []
+        self.seen: list[str] = []
+
+    def assigned(self, numbers: list[int]) -> None:
+        self._hear("assigned", numbers)
+
+    def revoked(self, numbers: list[int]) -> None:
+        self._hear("revoked", numbers)
+
+    def lost(self, numbers: list[int]) -> None:
+        self._hear("lost", numbers)
+
+    def _hear(self, kind: str, numbers: list[int]) -> None:
+        self.heard.append((kind, numbers))
+        self.seen = [name for name, _ in self._consumer.calls]
+
+
+class Bench:
+    """An input over a consumer that the test scripts."""
+
+    def __init__(self) -> None:
+        self.consumer = FakeConsumer()
+        self.listener = Listener(self.consumer)
+        self.source = KafkaInput(self.consumer.client, TOPIC)
+        self.source.subscribe(self.listener)
+
+    def reading(self, *numbers: int) -> Bench:
+        """Partitions are assigned, started at 0 and read."""
+        self.consumer.rebalance("assign", *numbers)
+        for number in numbers:
+            self.source.start(number, 0)
+        self.source.poll(0.0, 10)
+        self.consumer.calls.clear()
+        return self
+
+    def poll(self, max_records: int = 100) -> Polled:
+        return self.source.poll(0.0, max_records)
+
+    def offsets(self, max_records: int = 100) -> list[tuple[int, int]]:
+        return [(record.partition, record.offset) for record in self.poll(max_records).records]
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+# --- the assignment ---
+
+
+def test_assigned_partitions_wait_paused_at_their_end(bench: Bench) -> None:
+    """Nothing is fetched before the state is there; both are done before the listener hears."""
+    bench.consumer.rebalance("assign", 1, 2)
+    ends = {1: OFFSET_END, 2: OFFSET_END}
+    assert bench.consumer.calls == [("incremental_assign", ends), ("pause", ends)]
+    assert bench.listener.heard == [("assigned", [1, 2])]
+    assert bench.listener.seen == ["incremental_assign", "pause"]
+
+
+def test_an_empty_assignment_is_told(bench: Bench) -> None:
+    """More instances than partitions: one without any is ready, too."""
+    bench.consumer.rebalance("assign")
+    assert bench.listener.heard == [("assigned", [])]
+    assert ("pause", {}) not in bench.consumer.calls
+
+
+def test_nothing_is_given_of_a_partition_that_was_not_started(bench: Bench) -> None:
+    """Neither records nor its end, should the client have fetched some before the pause."""
+    bench.consumer.rebalance("assign", 1)
+    bench.consumer.queue.extend([message(4, partition=1), end(5, partition=1)])
+    assert bench.poll() == Polled([], {})
+
+
+def test_a_started_partition_is_sought_and_then_resumed(bench: Bench) -> None:
+    """In this order: the other way round records of the end would come first."""
+    bench.consumer.rebalance("assign", 1, 2)
+    bench.consumer.calls.clear()
+    bench.source.start(2, 17)
+    assert bench.consumer.calls == []  # not before the next poll
+    bench.poll()
+    assert [(name, list(given)) for name, given in bench.consumer.calls] == [("seek", [2]), ("resume", [2])]
+    assert bench.consumer.calls[0] == ("seek", {2: 17})
+
+
+@pytest.mark.parametrize("kind", ["revoke", "lost"])
+def test_a_partition_that_was_given_up_is_not_read(bench: Bench, kind: str) -> None:
+    """Its records that are still queued are dropped, the other's are not; the listener hears what it was."""
+    bench.reading(1, 2)
+    bench.consumer.rebalance(kind, 1)
+    bench.consumer.queue.extend([message(4, partition=1), message(5, partition=2), end(5, partition=1)])
+    polled = bench.poll()
+    assert ([record.partition for record in polled.records], polled.ends) == ([2], {})
+    assert bench.listener.heard[-1] == ({"revoke": "revoked", "lost": "lost"}[kind], [1])
+
+
+def test_a_seek_that_waits_is_forgotten_with_its_partition(bench: Bench) -> None:
+    """The client would refuse to seek in a partition that is not assigned, at every poll."""
+    bench.reading(1)
+    bench.source.rewind({1: 3})
+    bench.consumer.rebalance("revoke", 1)
+    bench.poll()
+    assert "seek" not in [name for name, _ in bench.consumer.calls]
+
+
+def test_a_rewind_while_it_is_revoked_is_forgotten(bench: Bench) -> None:
+    """The loop rewinds what it drops from within the callback, the revoked partition with it."""
+    bench.reading(1)
+
+    class Rewinding(Listener):
+        def revoked(self, numbers: list[int]) -> None:
+            bench.source.rewind(dict.fromkeys(numbers, 0))
+
+    bench.source.subscribe(Rewinding(bench.consumer))
+    bench.consumer.rebalance("revoke", 1)
+    bench.poll()
+    assert "seek" not in [name for name, _ in bench.consumer.calls]
+
+
+def test_a_partition_that_comes_back_waits_again(bench: Bench) -> None:
+    """Its state is restored anew."""
+    bench.reading(1)
+    bench.consumer.rebalance("revoke", 1)
+    bench.consumer.rebalance("assign", 1)
+    bench.consumer.queue.append(message(4, partition=1))
+    assert bench.offsets() == []
+
+
+def test_without_a_member_id_there_is_nothing_to_commit_under(bench: Bench) -> None:
+    """The broker fences no commit of an empty member id."""
+    assert bench.source.membership() is not None
+    bench.consumer.member = ""
+    assert bench.source.membership() is None
+
+
+def test_closing_leaves_the_group(bench: Bench) -> None:
+    """The client does it, and tells the listener once more."""
+    bench.source.close()
+    assert bench.consumer.closed
+
+
+# --- records and ends ---
+
+
+def test_a_poll_takes_what_waits(bench: Bench) -> None:
+    """One that is waited for, then all others without waiting."""
+    bench.reading(1)
+    bench.consumer.queue.extend(message(n, partition=1) for n in range(5))
+    assert bench.offsets() == [(1, n) for n in range(5)]
+
+
+@pytest.mark.parametrize("max_records", [1, 3])
+def test_a_poll_takes_no_more_than_it_may(bench: Bench, max_records: int) -> None:
+    """The rest waits."""
+    bench.reading(1)
+    bench.consumer.queue.extend(message(n, partition=1) for n in range(5))
+    assert len(bench.offsets(max_records)) == max_records
+    assert len(bench.offsets()) == 5 - max_records
+
+
+def test_a_poll_without_anything(bench: Bench) -> None:
+    """Neither records nor ends."""
+    assert bench.reading(1).poll() == Polled([], {})
+
+
+def test_a_record_is_as_kafka_gave_it(bench: Bench) -> None:
+    """Place, append time, key, value; headers when they are asked for, nulls and duplicates among them."""
+    bench.reading(1)
+    headers: Headers = [("a", None), ("a", b"1")]
+    bench.consumer.queue.append(message(7, partition=1, key=None, value=None, append_ms=START_MS, headers=headers))
+    (found,) = bench.poll().records
+    assert found[:5] == (1, 7, START_MS, None, None)
+    assert found.headers() == headers
+
+
+def test_ends_are_told_beside_the_records(bench: Bench) -> None:
+    """Past control records, which no record's offset tells."""
+    bench.reading(1, 2)
+    bench.consumer.queue.extend([message(4, partition=1), end(6, partition=1), end(0, partition=2)])
+    polled = bench.poll()
+    assert ([record.offset for record in polled.records], polled.ends) == ([4], {1: 6, 2: 0})
+
+
+# --- rewinding ---
+
+
+def test_what_was_fetched_before_a_rewind_is_dropped(bench: Bench) -> None:
+    """A rewind from within the poll: what the client hands out is from beyond it, of that partition alone."""
+    bench.reading(1, 2)
+    bench.consumer.queue.extend([message(8, partition=1), end(9, partition=1), message(5, partition=2)])
+    bench.consumer.script.then("poll", lambda: bench.source.rewind({1: 3}))
+    polled = bench.poll()
+    assert ([record.partition for record in polled.records], polled.ends) == ([2], {})
+
+
+def test_a_rewind_is_done_before_the_next_poll(bench: Bench) -> None:
+    """And the partition is not paused for it, so it need not be resumed."""
+    bench.reading(1)
+    bench.source.rewind({1: 3})
+    bench.consumer.queue.append(message(3, partition=1))
+    assert bench.offsets() == [(1, 3)]
+    assert bench.consumer.calls == [("seek", {1: 3})]
+
+
+def test_the_last_rewind_counts(bench: Bench) -> None:
+    """Two aborts before the next poll."""
+    bench.reading(1)
+    bench.source.rewind({1: 3})
+    bench.source.rewind({1: 2})
+    bench.poll()
+    assert bench.consumer.calls == [("seek", {1: 2})]
+
+
+def test_a_seek_that_fails_is_made_again(bench: Bench) -> None:
+    """The fetcher of a new partition may not have started; until then it stays paused and its records are dropped."""
+    bench.consumer.rebalance("assign", 1)
+    bench.source.start(1, 17)
+    bench.consumer.script.then("seek", fault(KafkaError._STATE))
+    bench.consumer.queue.append(message(99, partition=1))
+    bench.consumer.calls.clear()
+    assert (bench.offsets(), bench.consumer.calls) == ([], [])
+    bench.poll()
+    assert [name for name, _ in bench.consumer.calls] == ["seek", "resume"]
+
+
+# --- back-pressure ---
+
+
+def test_without_room_the_group_is_served_and_nothing_delivered(bench: Bench) -> None:
+    """Polling goes on, or the group would think that the member is gone; what is read is paused once."""
+    bench.reading(1, 2)
+    bench.poll(0)
+    bench.poll(0)
+    assert [(name, set(given)) for name, given in bench.consumer.calls] == [("pause", {1, 2})]
+    assert bench.consumer.script.calls[-2:] == ["poll", "poll"]
+
+
+def test_with_room_again_it_goes_on(bench: Bench) -> None:
+    """All that was paused is resumed, once."""
+    bench.reading(1, 2)
+    bench.poll(0)
+    bench.consumer.calls.clear()
+    bench.poll(5)
+    bench.poll(5)
+    assert [(name, set(given)) for name, given in bench.consumer.calls] == [("resume", {1, 2})]
+
+
+def test_a_partition_without_state_stays_paused_when_the_others_go_on(bench: Bench) -> None:
+    """It is not back-pressure that holds it."""
+    bench.reading(1)
+    bench.consumer.rebalance("assign", 2)
+    bench.consumer.calls.clear()
+    bench.poll(0)
+    bench.poll(5)
+    assert [(name, set(given)) for name, given in bench.consumer.calls] == [("pause", {1}), ("resume", {1})]
+
+
+def test_a_partition_that_starts_under_back_pressure_waits_with_the_others(bench: Bench) -> None:
+    """It is sought, and resumed once there is room."""
+    bench.reading(1)
+    bench.poll(0)
+    bench.consumer.rebalance("assign", 2)
+    bench.source.start(2, 17)
+    bench.consumer.calls.clear()
+    bench.poll(0)
+    assert bench.consumer.calls == [("seek", {2: 17})]
+    bench.poll(5)
+    assert [(name, set(given)) for name, given in bench.consumer.calls[1:]] == [("resume", {1, 2})]
+
+
+def test_a_partition_whose_seek_waits_is_not_resumed_with_the_others(bench: Bench) -> None:
+    """Else it would be read from its end."""
+    bench.reading(1)
+    bench.poll(0)
+    bench.consumer.rebalance("assign", 2)
+    bench.source.start(2, 17)
+    bench.consumer.script.then("seek", fault(KafkaError._STATE), fault(KafkaError._STATE))
+    bench.poll(0)
+    bench.consumer.calls.clear()
+    bench.poll(5)
+    assert [(name, set(given)) for name, given in bench.consumer.calls] == [("resume", {1})]
+    bench.poll(5)
+    assert [(name, set(given)) for name, given in bench.consumer.calls[1:]] == [("seek", {2}), ("resume", {2})]
+
+
+# --- errors ---
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "exit_code", "says"),
+    [
+        (KafkaError._AUTO_OFFSET_RESET, StateError, 5, "--rebuild-state"),
+        (KafkaError.OFFSET_OUT_OF_RANGE, StateError, 5, "lost to retention"),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaUnavailableError, 3, "ACLs"),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaUnavailableError, 3, "ACLs"),
+        (KafkaError._AUTHENTICATION, KafkaUnavailableError, 3, "not authorised"),
+        (KafkaError.UNKNOWN_TOPIC_OR_PART, ConfigurationError, 2, "topics create"),
+        (KafkaError._UNKNOWN_TOPIC, ConfigurationError, 2, "is gone"),
+    ],
+)
+def test_what_no_waiting_heals_ends(
+    bench: Bench, code: int, error: type[FatalError], exit_code: int, says: str
+) -> None:
+    """With the exit code of its kind, what happened and what to do."""
+    bench.reading(1)
+    bench.consumer.queue.append(told(code, partition=1))
+    with pytest.raises(error, match=says) as caught:
+        bench.poll()
+    assert caught.value.exit_code == exit_code
+
+
+@pytest.mark.parametrize("code", [KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._MAX_POLL_EXCEEDED])
+def test_what_the_client_retries_is_passed_over(bench: Bench, code: int) -> None:
+    """The records beside it are given."""
+    bench.reading(1)
+    bench.consumer.queue.extend([message(0, partition=1), told(code, partition=1), message(1, partition=1)])
+    assert bench.offsets() == [(1, 0), (1, 1)]
+
+
+def test_an_offset_out_of_range_before_the_start_is_passed_over(bench: Bench) -> None:
+    """The place that an assigned partition waits at is not where it will be read."""
+    bench.consumer.rebalance("assign", 1)
+    bench.consumer.queue.append(told(KafkaError._AUTO_OFFSET_RESET, partition=1))
+    assert bench.poll() == Polled([], {})

@@ -1,0 +1,69 @@
+"""Where the group stands, as Kafka says."""
+
+from __future__ import annotations
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from consumer.offsets import GroupOffsets
+from consumer.start import Start
+from tests.unit.consumer.fakes import TOPIC, FakeConsumer, fault
+
+
+class Failed:
+    """A partition for which the coordinator gave an error instead of an offset."""
+
+    def __init__(self) -> None:
+        self.offset, self.metadata, self.error = -1001, None, KafkaError(KafkaError.NOT_COORDINATOR)
+
+
+@pytest.fixture
+def consumer() -> FakeConsumer:
+    made = FakeConsumer()
+    made.offsets = {1: TopicPartition(TOPIC, 1, 17, "mark"), 2: TopicPartition(TOPIC, 2, 0)}
+    made.watermarks = (3, 20)
+    return made
+
+
+def test_where_a_partition_stands(consumer: FakeConsumer) -> None:
+    """Committed offset with its metadata, the log's first offset and its end."""
+    assert GroupOffsets(consumer.client, TOPIC).start(1) == Start(TOPIC, 1, 17, "mark", 3, 20)
+
+
+def test_offset_0_is_a_committed_offset(consumer: FakeConsumer) -> None:
+    """It is committed before a new partition's first record is read."""
+    assert GroupOffsets(consumer.client, TOPIC).start(2).committed == 0
+
+
+def test_without_a_committed_offset(consumer: FakeConsumer) -> None:
+    """None, and not the negative number by which the client says so."""
+    assert GroupOffsets(consumer.client, TOPIC).start(3).committed is None
+
+
+def test_the_offset_is_asked_for_before_the_end(consumer: FakeConsumer) -> None:
+    """The other way round a commit between the two would look like an offset past the end."""
+    consumer.script.then("committed", lambda: seen.extend(consumer.calls))
+    seen: list[tuple[str, dict[int, int]]] = []
+    GroupOffsets(consumer.client, TOPIC).start(1)
+    assert (seen, [name for name, _ in consumer.calls]) == ([], ["get_watermark_offsets"])
+
+
+def test_the_marks_of_committed_partitions(consumer: FakeConsumer) -> None:
+    """One without an offset has none, one without metadata an empty one."""
+    assert GroupOffsets(consumer.client, TOPIC).metadata([1, 2, 3]) == ["mark", ""]
+
+
+def test_a_partitions_error_is_raised(consumer: FakeConsumer) -> None:
+    """It hides in the answer; taken for `no offset` it would begin the partition anew."""
+    consumer.offsets[1] = Failed()  # type: ignore[assignment]
+    with pytest.raises(KafkaException):
+        GroupOffsets(consumer.client, TOPIC).start(1)
+    with pytest.raises(KafkaException):
+        GroupOffsets(consumer.client, TOPIC).metadata([2, 1])
+
+
+def test_no_answer_is_raised(consumer: FakeConsumer) -> None:
+    """The caller tries again."""
+    consumer.script.then("committed", fault(KafkaError._TIMED_OUT))
+    with pytest.raises(KafkaException):
+        GroupOffsets(consumer.client, TOPIC).start(1)

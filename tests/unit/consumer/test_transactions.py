@@ -1,0 +1,413 @@
+"""One transaction to its end, whatever the brokers say meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from threading import Event
+from typing import Any, NoReturn
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from consumer import transactions
+from consumer.fencing import Fencing
+from consumer.ports import Membership, Settlement, Transaction
+from consumer.records import Output
+from consumer.start import TopicIds
+from consumer.transactions import SLOW_END_S, START_TIMEOUT_S, Transactor
+from runtime.errors import FatalError, FencedError, KafkaUnavailableError
+from tests.unit.consumer.fakes import TOPIC, FakeClock, FakeProducer, Produced, Script, fault
+
+FINE = ["begin", "produce", "send_offsets", "commit"]
+OUTPUT = Output("lead.decisions", 3, b"key", b"value", 5)
+COMMITTED = Settlement(committed=True)
+
+
+class Bench:
+    """A transactor whose producers follow one script, and a broker that remembers the marks of what is committed."""
+
+    def __init__(self) -> None:
+        self.script, self.clock = Script(), FakeClock()
+        self.producers: list[FakeProducer] = []
+        self.marks: list[str] = []
+        self.asked: list[list[int]] = []
+        self.passed: list[str] = []
+        self.transactor = Transactor(
+            make_producer=self._make,
+            committed_metadata=self._committed,
+            events_topic=TOPIC,
+            metadata=TopicIds("E", "P").to_metadata,
+            clock=self.clock,
+            fencing=Fencing(15.0),
+            at=self.passed.append,
+        )
+
+    def opened(self) -> Bench:
+        self.transactor.open()
+        self.script.calls.clear()
+        return self
+
+    @property
+    def calls(self) -> list[str]:
+        return self.script.calls
+
+    def run(self, *outputs: Output, next_offsets: dict[int, int] | None = None) -> Settlement:
+        transaction = Transaction(outputs or (OUTPUT,), next_offsets or {3: 8}, membership())
+        return self.transactor.submit(transaction).result(timeout=10)
+
+    def land(self) -> None:
+        """The brokers have committed the transaction that is under way."""
+        self.marks = [self.producers[-1].sent_offsets[0].metadata or ""]
+
+    def land_unheard(self) -> None:
+        """They have, and the producer hears that it is fenced."""
+        self.land()
+        raise fenced()
+
+    def time_out(self) -> None:
+        """The transaction outlives its timeout, and the coordinator aborts it."""
+        self.clock.sleep(15.0)
+        raise fenced()
+
+    def _make(self) -> Producer:
+        self.producers.append(FakeProducer(self.script))
+        return self.producers[-1].client
+
+    def _committed(self, numbers: list[int]) -> list[str]:
+        self.asked.append(numbers)
+        self.script.play("committed_metadata")
+        return self.marks
+
+
+def membership() -> Membership:
+    made: Any = "generation 7"
+    found: Membership = made
+    return found
+
+
+def retriable() -> KafkaException:
+    return fault(KafkaError._TIMED_OUT, retriable=True)
+
+
+def abortable() -> KafkaException:
+    return fault(KafkaError.INVALID_TXN_STATE, abortable=True)
+
+
+def fenced() -> KafkaException:
+    return fault(KafkaError._FENCED, fatal=True)
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    monkeypatch.setattr(transactions, "BACKOFF_S", 0.0)
+    made = Bench()
+    yield made
+    made.transactor.close()
+
+
+# --- all goes well ---
+
+
+def test_the_steps_in_their_order(bench: Bench) -> None:
+    """Outputs first, offsets then: the other way round would cost two more round trips."""
+    assert bench.opened().run() == COMMITTED
+    assert bench.calls == FINE
+    assert bench.passed == ["after_produce", "after_offsets", "in_commit", "after_commit"]
+
+
+def test_an_output_goes_to_its_own_partition(bench: Bench) -> None:
+    """With key, value, timestamp and headers as given; null stays null."""
+    letter = Output("dead", 1, None, None, 6, [("a", None)])
+    bench.opened().run(OUTPUT, letter)
+    assert bench.producers[0].produced == [
+        Produced("lead.decisions", b"value", b"key", 3, 5, None),
+        Produced("dead", None, None, 1, 6, [("a", None)]),
+    ]
+
+
+def test_offsets_go_under_the_membership_of_the_poll(bench: Bench) -> None:
+    """Not under the one that is current when they are sent: the broker tells a zombie by it."""
+    bench.opened().run(next_offsets={3: 8, 4: 1})
+    sent = bench.producers[0].sent_offsets
+    assert [(offset.topic, offset.partition, offset.offset) for offset in sent] == [(TOPIC, 3, 8), (TOPIC, 4, 1)]
+    assert bench.producers[0].membership == membership()
+
+
+def test_each_transaction_has_its_own_mark(bench: Bench) -> None:
+    """In the metadata of all its offsets, beside the topics' ids."""
+    bench.opened()
+    marks = set()
+    for _ in range(2):
+        bench.run(next_offsets={3: 8, 4: 1})
+        (mark,) = {offset.metadata for offset in bench.producers[0].sent_offsets}
+        marks.add(mark)
+    assert len(marks) == 2
+    assert all('"events":"E","profiles":"P"' in (mark or "") for mark in marks)
+
+
+def test_a_transaction_of_offsets_alone(bench: Bench) -> None:
+    """Start offsets and ends have no outputs."""
+    bench.opened()
+    transaction = Transaction((), {3: 0}, membership())
+    assert bench.transactor.submit(transaction).result(timeout=10) == COMMITTED
+    assert bench.calls == ["begin", "send_offsets", "commit"]
+
+
+def test_a_full_queue_is_waited_for(bench: Bench) -> None:
+    """What was sent makes room; the same record is produced again, and once."""
+    bench.opened().script.then("produce", BufferError(), BufferError())
+    assert bench.run() == COMMITTED
+    assert bench.calls == ["begin", "produce", "poll", "produce", "poll", "produce", "send_offsets", "commit"]
+    assert len(bench.producers[0].produced) == 1
+
+
+# --- the same call again ---
+
+
+def test_a_retriable_error_makes_the_same_call_again(bench: Bench) -> None:
+    """The transaction goes on where it was."""
+    bench.opened().script.then("send_offsets", retriable(), retriable())
+    assert bench.run() == COMMITTED
+    assert bench.calls == ["begin", "produce", "send_offsets", "send_offsets", "send_offsets", "commit"]
+
+
+def test_a_repeated_commit_is_followed_by_a_new_producer(bench: Bench) -> None:
+    """It is committed, but a late copy of the first request must not meet the next transaction."""
+    bench.opened().script.then("commit", retriable())
+    assert bench.run() == COMMITTED
+    assert bench.calls == [*FINE, "commit", "init"]
+    assert len(bench.producers) == 2
+
+
+def test_a_slow_commit_is_followed_by_a_new_producer(bench: Bench) -> None:
+    """The client may have sent it twice by itself."""
+    bench.opened().script.then("commit", lambda: bench.clock.sleep(SLOW_END_S + 0.1))
+    assert bench.run() == COMMITTED
+    assert bench.calls == [*FINE, "init"]
+
+
+def test_the_producer_stays_after_a_commit_in_time(bench: Bench) -> None:
+    """A new one costs round trips at the coordinator."""
+    bench.opened().script.then("commit", lambda: bench.clock.sleep(SLOW_END_S - 0.1))
+    bench.run()
+    bench.run()
+    assert (len(bench.producers), bench.calls) == (1, FINE * 2)
+
+
+def test_the_next_transaction_is_the_new_producers(bench: Bench) -> None:
+    """The old one is dropped with whatever it still has in flight."""
+    bench.opened().script.then("commit", retriable())
+    bench.run()
+    bench.run()
+    assert [len(producer.produced) for producer in bench.producers] == [1, 1]
+
+
+def test_retriable_does_not_count_where_an_abort_is_required(bench: Bench) -> None:
+    """Both flags may be set; then repeating would never end."""
+    bench.opened().script.then("send_offsets", fault(KafkaError._TIMED_OUT, retriable=True, abortable=True))
+    assert bench.run().committed is False
+    assert bench.calls == ["begin", "produce", "send_offsets", "abort"]
+
+
+# --- aborts ---
+
+
+@pytest.mark.parametrize("step", ["produce", "send_offsets", "commit"])
+def test_what_requires_an_abort_is_aborted(bench: Bench, step: str) -> None:
+    """At whatever step; the settlement names the error, and the producer stays."""
+    bench.opened().script.then(step, abortable())
+    assert bench.run() == Settlement(committed=False, error="INVALID_TXN_STATE")
+    assert bench.calls == [*FINE[: FINE.index(step) + 1], "abort"]
+    assert bench.run() == COMMITTED
+    assert len(bench.producers) == 1
+
+
+def test_a_slow_abort_is_followed_by_a_new_producer(bench: Bench) -> None:
+    """As a slow commit is."""
+    bench.opened().script.then("commit", abortable())
+    bench.script.then("abort", lambda: bench.clock.sleep(SLOW_END_S + 0.1))
+    assert not bench.run().committed
+    assert bench.calls == [*FINE, "abort", "init"]
+
+
+def test_an_abort_that_fails_is_followed_by_a_new_producer(bench: Bench) -> None:
+    """Its init ends the transaction, and what is committed tells how: here it is not."""
+    bench.opened().script.then("commit", abortable())
+    bench.script.then("abort", fault(KafkaError._STATE))
+    assert bench.run() == Settlement(committed=False, error="_STATE")
+    assert bench.calls == [*FINE, "abort", "init", "committed_metadata"]
+
+
+def test_an_error_without_any_flag_is_followed_by_a_new_producer(bench: Bench) -> None:
+    """The client says neither to repeat nor to abort: a record too large for it, raised by produce."""
+    bench.opened().script.then("produce", fault(KafkaError.MSG_SIZE_TOO_LARGE))
+    assert bench.run() == Settlement(committed=False, error="MSG_SIZE_TOO_LARGE")
+    assert bench.calls == ["begin", "produce", "init", "committed_metadata"]
+
+
+# --- ends that nobody told ---
+
+
+def test_an_unknown_end_that_committed(bench: Bench) -> None:
+    """One partition that has the transaction's mark is enough: it is atomic."""
+    bench.opened().script.then("commit", bench.land_unheard)
+    assert bench.run(next_offsets={3: 8, 4: 1}) == Settlement(committed=True, error="_FENCED")
+    assert bench.asked == [[3, 4]]
+
+
+def test_an_unknown_end_that_aborted(bench: Bench) -> None:
+    """Another owner has committed the very same offset since: the mark is another one."""
+    bench.opened().run()
+    bench.land()  # an earlier transaction's, of the same partition
+    bench.script.then("commit", fenced())
+    assert bench.run() == Settlement(committed=False, error="_FENCED")
+
+
+def test_the_end_is_asked_for_after_the_new_producer_has_ended_it(bench: Bench) -> None:
+    """Before its init the transaction may still go either way."""
+    bench.opened().script.then("commit", fenced())
+    bench.run()
+    assert bench.calls == [*FINE, "init", "committed_metadata"]
+
+
+def test_the_end_is_asked_for_until_it_is_known(bench: Bench) -> None:
+    """A guess would lose or double a batch."""
+    bench.opened().script.then("commit", bench.land_unheard)
+    bench.script.then("committed_metadata", fault(KafkaError._TIMED_OUT), fault(KafkaError.NOT_COORDINATOR))
+    assert bench.run().committed
+    assert bench.calls.count("committed_metadata") == 3
+
+
+def test_a_new_producer_is_tried_until_it_stands(bench: Bench) -> None:
+    """A broker that is away while it is running is waited for; each try is a producer of its own."""
+    bench.opened().script.then("commit", fenced())
+    bench.script.then("init", fault(KafkaError._TIMED_OUT, retriable=True), fault(KafkaError._TRANSPORT))
+    assert not bench.run().committed
+    assert (bench.calls.count("init"), len(bench.producers)) == (3, 4)
+
+
+def test_a_new_producer_that_is_not_authorised_ends(bench: Bench) -> None:
+    """Rights that were taken away meanwhile: exit 3."""
+    bench.opened().script.then("commit", fenced())
+    bench.script.then("init", fault(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED))
+    with pytest.raises(KafkaUnavailableError, match="not authorised"):
+        bench.run()
+
+
+# --- fencing ---
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        KafkaError._FENCED,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.PRODUCER_FENCED,
+        KafkaError.TRANSACTION_COORDINATOR_FENCED,
+    ],
+)
+def test_fenced_twice_ends(bench: Bench, code: int) -> None:
+    """Another instance has the id: exit 6; the first time a new producer takes it back."""
+    bench.opened().script.then("commit", fault(code, fatal=True), fault(code, fatal=True))
+    assert not bench.run().committed
+    with pytest.raises(FencedError, match="instance_id") as caught:
+        bench.run()
+    assert caught.value.exit_code == 6
+
+
+def test_fenced_twice_far_apart_goes_on(bench: Bench) -> None:
+    """More than a minute lies between."""
+    bench.opened().script.then("commit", fenced(), fenced())
+    bench.run()
+    bench.clock.sleep(61.0)
+    assert not bench.run().committed
+
+
+def test_a_transaction_that_timed_out_is_no_twin(bench: Bench) -> None:
+    """A process that was frozen for longer than the timeout begins anew, again and again."""
+    bench.opened()
+    for _ in range(3):
+        bench.script.then("commit", bench.time_out)
+        assert not bench.run().committed
+
+
+def test_fenced_in_the_abort_counts(bench: Bench) -> None:
+    """What requires an abort may come before the news that the producer is fenced."""
+    bench.opened().script.then("commit", abortable(), abortable())
+    bench.script.then("abort", fenced(), fenced())
+    assert not bench.run().committed
+    with pytest.raises(FencedError):
+        bench.run()
+
+
+# --- start and stop ---
+
+
+def test_opening_takes_the_id_over(bench: Bench) -> None:
+    """One producer, initialised and nothing more."""
+    bench.transactor.open()
+    assert (bench.calls, len(bench.producers)) == (["init"], 1)
+
+
+def test_opening_tries_until_the_time_is_up(bench: Bench) -> None:
+    """A coordinator that comes in time is taken."""
+    bench.script.then("init", fault(KafkaError._TIMED_OUT), fault(KafkaError.COORDINATOR_NOT_AVAILABLE))
+    bench.transactor.open()
+    assert bench.calls == ["init"] * 3
+
+
+def test_opening_waits_between_tries(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refusal may come at once: 27 s of new clients without a pause would be thousands."""
+    waited: list[int] = []
+    monkeypatch.setattr(bench.transactor, "_back_off", waited.append)
+    bench.script.then("init", *[fault(KafkaError.INVALID_TRANSACTION_TIMEOUT, fatal=True)] * 3)
+    bench.transactor.open()
+    assert waited == [1, 2, 3]
+
+
+def test_opening_gives_up(bench: Bench) -> None:
+    """Within 30 s of the start: exit 3."""
+
+    def silent() -> None:
+        bench.clock.sleep(10.0)
+        raise fault(KafkaError._TIMED_OUT)
+
+    bench.script.then("init", *[silent] * 10)
+    with pytest.raises(KafkaUnavailableError) as caught:
+        bench.transactor.open()
+    assert caught.value.exit_code == 3
+    assert len(bench.calls) == 3  # 10, 20, 30 s
+    assert START_TIMEOUT_S < 30
+
+
+def test_opening_without_the_right_to(bench: Bench) -> None:
+    """No waiting gives it: at once, exit 3."""
+    bench.script.then("init", fault(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED))
+    with pytest.raises(KafkaUnavailableError, match="not authorised"):
+        bench.transactor.open()
+    assert bench.calls == ["init"]
+
+
+def test_closing_ends_the_waiting(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction that is between two tries stays uncommitted, and its thread ends."""
+    monkeypatch.setattr(transactions, "BACKOFF_S", 1000.0)
+    monkeypatch.setattr(transactions, "BACKOFF_MAX_S", 1000.0)
+    committing = Event()
+    bench.opened().script.then("commit", lambda: _raise(retriable(), committing))
+    future = bench.transactor.submit(Transaction((OUTPUT,), {3: 8}, membership()))
+    assert committing.wait(10)
+    bench.transactor.close()
+    with pytest.raises(FatalError, match="uncommitted"):
+        future.result(timeout=10)
+
+
+def test_a_bug_is_not_taken_for_kafkas_fault(bench: Bench) -> None:
+    """It reaches whoever waits for the settlement."""
+    bench.opened().script.then("produce", TypeError("no bytes"))
+    with pytest.raises(TypeError):
+        bench.run()
+
+
+def _raise(error: Exception, after: Event) -> NoReturn:
+    after.set()
+    raise error
