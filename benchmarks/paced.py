@@ -15,12 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.contestants import contestant
-from benchmarks.pacer import LEADS, PAUSE_S, traffic
+from benchmarks.pacer import LEADS, finished, traffic
 from benchmarks.processes import cost
 from benchmarks.space import Space, arguments, save, space
 from benchmarks.tables import table
 from benchmarks.watcher import Observed, Watcher, append_of_decision, append_of_echo
-from tests.kafka import eventually
 
 REFERENCE = "echo"
 SKIP_MS = 500.0
@@ -38,23 +37,24 @@ class Slice(NamedTuple):
     p99: float
 
 
-def slices(name: str, observed: Observed) -> list[Slice]:
-    """The slices of a contestant's traffic: they are told by the rests between them. The first one is a rehearsal."""
+def slices(name: str, observed: Observed, n_slice: int) -> list[Slice]:
+    """The slices of a contestant's traffic in order. The first one is a rehearsal, and left out."""
     order = np.argsort(observed.append_ms, kind="stable")
     append_ms, latency_ms = observed.append_ms[order], observed.latency_ms[order]
-    starts = np.flatnonzero(np.diff(append_ms, prepend=-np.inf) > 1000 * PAUSE_S / 2)
     found = []
-    for start, end in zip(starts, [*starts[1:], len(append_ms)], strict=True):
-        counted = append_ms[start:end] >= append_ms[start] + SKIP_MS
-        ranked = np.percentile(latency_ms[start:end][counted], (50, 95, 99)).tolist()
+    for start in range(n_slice, len(order), n_slice):
+        within = slice(start, start + n_slice)
+        counted = append_ms[within] >= append_ms[start] + SKIP_MS
+        ranked = np.percentile(latency_ms[within][counted], (50, 95, 99)).tolist()
         found.append(Slice(name, int(counted.sum()), *ranked))
-    return found[1:]
+    return found
 
 
 def run(place: Space, names: list[str], rate: float, slice_s: float, rounds: int, n_leads: int) -> dict[str, Any]:
     """All contestants under traffic in turn: their slices, and the processor time that each event took."""
     settings = {name: place.create(name) for name in names}
-    n_events = round(rate * slice_s) * (rounds + 1)
+    n_slice = round(rate * slice_s)
+    n_events = n_slice * (rounds + 1)
     with ExitStack() as stack:
         topics = {name: settings[name].topics for name in names}
         watchers = {
@@ -66,7 +66,7 @@ def run(place: Space, names: list[str], rate: float, slice_s: float, rounds: int
             traffic(place.environ(names[0]), events, rate=rate, slice_s=slice_s, rounds=rounds + 1, n_leads=n_leads)
         )
         before = [cost(process.pid).cpu_s for process in processes]
-        eventually(lambda: sending.poll() is not None, within_s=len(names) * (rounds + 1) * (slice_s + 2) + STARTED_S)
+        finished(sending, within_s=len(names) * (rounds + 1) * (slice_s + 2) + STARTED_S)
         for name, process in zip(names, processes, strict=True):
             watchers[name].wait(n_events)
             process.check()
@@ -74,7 +74,7 @@ def run(place: Space, names: list[str], rate: float, slice_s: float, rounds: int
     found = {}
     for name, cpu_s in zip(names, spent, strict=True):
         observed = watchers[name].observed(append_of_echo if name == REFERENCE else append_of_decision())
-        found[name] = {"slices": slices(name, observed), "cpu_us": 1e6 * cpu_s / n_events}
+        found[name] = {"slices": slices(name, observed, n_slice), "cpu_us": 1e6 * cpu_s / n_events}
     return found
 
 

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
@@ -48,6 +49,11 @@ def traffic(
         process.wait()
 
 
+def finished(sending: subprocess.Popen[bytes], within_s: float) -> None:
+    """Returns when all events were sent."""
+    assert sending.wait(within_s) == 0, "the events were not sent"
+
+
 def send(producer: Producer, topic: str, records: Iterable[tuple[bytes, bytes]], rate: float) -> None:
     """Sends records, each when it is due."""
     pacer = Pacer(Even(rate), SystemClock(), lambda seconds: _serve(producer, seconds))
@@ -58,7 +64,10 @@ def send(producer: Producer, topic: str, records: Iterable[tuple[bytes, bytes]],
 
 
 def _serve(producer: Producer, seconds: float) -> None:
-    producer.poll(seconds)
+    """Lets time pass while deliveries are reported; a poll alone ends with the first report."""
+    until_s = time.monotonic() + seconds
+    while (left_s := until_s - time.monotonic()) > 0:
+        producer.poll(left_s)
 
 
 def main() -> None:

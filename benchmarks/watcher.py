@@ -12,7 +12,6 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 from numpy.typing import NDArray
 
 from schemas.codec import decision_codec
-from tests.kafka import eventually
 
 Latencies = NDArray[np.float64]
 REQUEST_S = 30.0
@@ -64,7 +63,10 @@ class Watcher:
 
     def wait(self, n_decisions: int) -> None:
         """Returns when so many decisions were seen."""
-        eventually(lambda: len(self.seen) >= n_decisions, within_s=TAIL_S)
+        deadline = time.monotonic() + TAIL_S
+        while len(self.seen) < n_decisions:
+            assert time.monotonic() < deadline, f"{n_decisions - len(self.seen)} decisions of {n_decisions} are missing"
+            time.sleep(0.05)
 
     def observed(self, append_ms: Callable[[Seen], float]) -> Observed:
         """What was seen: when each event was appended, and how long after that its decision was visible."""
