@@ -39,6 +39,9 @@ def run(
 
     Each process needs its own kafka.instance_id (the host name by default), and the same one again after a restart.
     """
+    asked: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):  # first: what follows takes a while
+        signal.signal(number, lambda number, _: asked.append(number))
     settings = settings_of(ctx)
     policy = policy_of(settings)
     fault, drill = _injected(settings, inject)
@@ -61,9 +64,8 @@ def run(
         clock,
         rebuild_state=rebuild_state,
         at=at,
+        stop_asked=lambda: bool(asked),
     )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: service.stop())
     code = service.run()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,0 +1,116 @@
+"""How an instance ends when it is asked to: soon, whatever hangs."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from consumer import service
+from consumer.service import Service
+from consumer.serving import Serving
+from runtime.clock import SystemClock
+from runtime.config import Http, Model, Settings
+from scoring.policy import Policy
+
+FOREVER_S = 30.0
+
+
+class Loop:
+    """Has a batch under way that is committed when `commits` says so."""
+
+    def __init__(self, commits: Event) -> None:
+        self._commits = commits
+        self.turns = 0
+
+    def turn(self) -> None:
+        self.turns += 1
+        time.sleep(0.001)
+
+    def finish(self, _deadline_s: float) -> bool:
+        return self._commits.wait(FOREVER_S)
+
+
+class Parts:
+    """A connected instance that leaves its group when `leaves` says so."""
+
+    def __init__(self, commits: Event, leaves: Event) -> None:
+        self.loop, self._leaves = Loop(commits), leaves
+        self.source = self.lag = self
+
+    def subscribe(self, _listener: object) -> None:
+        """Joins nothing."""
+
+    def start(self) -> None:
+        """Measures nothing."""
+
+    def close(self) -> None:
+        self._leaves.wait(FOREVER_S)
+
+
+def _ended(monkeypatch: pytest.MonkeyPatch, directory: Path, parts: Parts | None) -> tuple[int, float, dict[str, Any]]:
+    """Runs an instance that is asked to stop once it is up: exit code, seconds, last log line."""
+    hanging, asked_s = Event(), 0.0
+
+    def connect(*_: Any, **__: Any) -> Parts | None:
+        if parts is None:
+            hanging.wait(FOREVER_S)
+        return parts
+
+    def asked() -> bool:
+        nonlocal asked_s
+        if parts is not None and not parts.loop.turns:
+            return False
+        asked_s = asked_s or time.monotonic()
+        return True
+
+    monkeypatch.setattr(service, "connect", connect)
+    monkeypatch.setattr(service, "COMMIT_GRACE_S", 0.2)
+    monkeypatch.setattr(service, "LEAVE_GRACE_S", 0.1)
+    settings = Settings(http=Http(port=0), model=Model(directory=directory))
+    one = Service(settings, Serving(settings, SystemClock()), Policy.load("default"), stop_asked=asked)
+    with capture_logs() as logs:
+        code = one.run()
+    hanging.set()
+    return code, time.monotonic() - asked_s, dict(logs[-1])
+
+
+def _set() -> Event:
+    event = Event()
+    event.set()
+    return event
+
+
+def test_it_ends_while_it_waits_for_kafka(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Before Kafka is reached nothing is uncommitted, and nothing waited for."""
+    code, seconds, last = _ended(monkeypatch, tmp_path, None)
+    assert (code, last["event"], last["uncommitted"]) == (0, "stopped", False)
+    assert seconds < 5.0
+
+
+def test_it_says_what_could_not_be_committed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A commit that does not come in time is given up, and the log says so."""
+    commits = Event()
+    code, seconds, last = _ended(monkeypatch, tmp_path, Parts(commits, _set()))
+    commits.set()
+    assert (code, last["event"], last["uncommitted"], last["log_level"]) == (0, "stopped", True, "warning")
+    assert seconds < 5.0
+
+
+def test_it_does_not_wait_for_a_group_that_cannot_be_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """All is committed, only the broker does not let it go: that is no loss, and the log tells what follows."""
+    leaves = Event()
+    code, seconds, last = _ended(monkeypatch, tmp_path, Parts(_set(), leaves))
+    leaves.set()
+    assert (code, last["uncommitted"], last["next"]) == (0, False, service.NOT_LEFT)
+    assert seconds < 5.0
+
+
+def test_it_ends_cleanly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Everything committed, the group left: nothing is left to do."""
+    code, _, last = _ended(monkeypatch, tmp_path, Parts(_set(), _set()))
+    assert (code, last["uncommitted"], last["next"]) == (0, False, "nothing")
