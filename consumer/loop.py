@@ -37,6 +37,7 @@ BATCH_BYTES_MAX = 32 * 1024 * 1024
 SERVE_AFTER_S = 1.0
 REVOKE_WAIT_S = 45.0
 """Below `max.poll.interval.ms`: a commit that takes longer is left to the broker, and its partitions are dropped."""
+AWAIT_SLICE_S = 1.0
 TOO_LARGE = "MSG_SIZE_TOO_LARGE"
 BACKOFF_S = 0.1
 BACKOFF_MAX_S = 5.0
@@ -197,8 +198,7 @@ class Loop:
     def _drop_uncommitted(self, numbers: list[int]) -> None:
         """Settles what is in flight and drops what is not: the membership that it was gathered under is over."""
         if self._in_flight is not None:
-            self._telemetry.turned("rebalance")
-            wait([self._in_flight.future], REVOKE_WAIT_S)
+            self._await(self._in_flight.future, REVOKE_WAIT_S)
             if self._in_flight.future.done():
                 self._settle()
             else:
@@ -206,6 +206,13 @@ class Loop:
                 self._forget_in_flight()
         self._discard()
         self._starting = [restored for restored in self._starting if restored.partition.number not in numbers]
+
+    def _await(self, future: Future[Settlement], within_s: float) -> None:
+        """Waits for a transaction's end, which is progress: it is Kafka that is waited for."""
+        deadline_s = self._clock.monotonic() + within_s
+        while not future.done() and (left_s := deadline_s - self._clock.monotonic()) > 0:
+            self._telemetry.turned("rebalance")
+            wait([future], min(left_s, AWAIT_SLICE_S))
 
     def _forget_in_flight(self) -> None:
         """The transaction's end is unknown: whatever it touched is restored once more."""
