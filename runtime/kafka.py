@@ -21,7 +21,7 @@ log = get_logger(__name__)
 Client = TypeVar("Client")
 
 #: Contract 11 gives a broker 30 s at start; what is left of them is for starting and ending the process.
-CONNECT_TIMEOUT_S = 27.0
+CONNECT_TIMEOUT_S = 25.0
 
 CONSUMER_DEFAULTS: dict[str, str] = {
     "session.timeout.ms": "10000",
