@@ -50,7 +50,7 @@ class LagMonitor:
         self._partitions, self._oldest_unprocessed_ms = partitions, oldest_unprocessed_ms
         self._metrics, self._clock = metrics, clock
         self._ends: dict[int, int] = {}
-        self._probed: dict[int, tuple[int, int | None]] = {}
+        self._probed: dict[int, tuple[int, int]] = {}
         self.lags: dict[int, Lag] = {}
         self._stop = Event()
         self._thread = Thread(target=self._work, name="lag", daemon=True)
@@ -67,18 +67,19 @@ class LagMonitor:
         while not self._stop.wait(INTERVAL_S):
             try:
                 self.measure()
-            except KafkaException as exception:
-                log.warning("lag_unknown", error=str(exception), next="tries again; the last end offsets stand")
             except Exception:
                 log.exception("lag_unknown")
 
     def measure(self) -> None:
-        """Sets the lag of every partition whose position is known."""
+        """Sets the lag of every partition whose position is known.
+
+        Where Kafka does not answer, what it said last stands, and what was polled and is not committed grows older.
+        """
         known = [p for p in self._partitions() if p.phase is Phase.ACTIVE]
-        numbers = [p.number for p in known]
-        self._ends.update(end_offsets(self._admin, self._topic, numbers, IsolationLevel.READ_COMMITTED))
+        self._ask_ends([p.number for p in known])
         oldest = self._oldest_unprocessed_ms()
-        lags = {p.number: self._lag(p, oldest.get(p.number)) for p in known if p.number in self._ends}
+        found = {p.number: self._lag(p, oldest.get(p.number)) for p in known if p.number in self._ends}
+        lags = {number: lag for number, lag in found.items() if lag is not None}
         for number in self.lags.keys() - lags.keys():
             self._metrics.drop_partition(number)
         for number, lag in lags.items():
@@ -86,23 +87,40 @@ class LagMonitor:
         self.lags = lags
         self._metrics.set_state_leads(sum(len(p.leads) for p in self._partitions()))
 
-    def _lag(self, partition: Partition, oldest_ms: int | None) -> Lag:
-        records = max(0, self._ends[partition.number] - partition.next_offset)
-        if records == 0:
+    def _ask_ends(self, numbers: list[int]) -> None:
+        try:
+            self._ends.update(end_offsets(self._admin, self._topic, numbers, IsolationLevel.READ_COMMITTED))
+        except KafkaException as exception:
+            log.warning("lag_unknown", error=str(exception), next="tries again; the last end offsets stand")
+
+    def _lag(self, partition: Partition, oldest_ms: int | None) -> Lag | None:
+        """A partition's lag; None if it is not known and never was."""
+        # What was polled was readable, should the end be an old one.
+        records = max(self._ends[partition.number], partition.position) - partition.next_offset
+        if records <= 0:
             return Lag(0, 0.0)
         if oldest_ms is None:
-            oldest_ms = self._probe(partition.number, partition.next_offset)
+            try:
+                oldest_ms = self._probe(partition.number, partition.next_offset)
+            except KafkaException as exception:
+                log.warning("lag_unknown", partition=partition.number, error=str(exception), next="tries again")
+                return self.lags.get(partition.number)
         if oldest_ms is None:
             return Lag(records, 0.0)
         return Lag(records, max(0.0, (self._clock.now_ms() - oldest_ms) / 1000.0))
 
     def _probe(self, number: int, offset: int) -> int | None:
-        """The append time of the first readable record from an offset on; None if there is none."""
+        """The append time of the first readable record from an offset on; None if there is none yet.
+
+        Raises:
+            KafkaException: Kafka does not answer.
+        """
         known = self._probed.get(number)
         if known is not None and known[0] == offset:
             return known[1]
         found = self._read_one(number, offset)
-        self._probed[number] = (offset, found)
+        if found is not None:
+            self._probed[number] = (offset, found)
         return found
 
     def _read_one(self, number: int, offset: int) -> int | None:
@@ -112,7 +130,7 @@ class LagMonitor:
         finally:
             self._consumer.unassign()
         if message is None:
-            return None
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no answer within {PROBE_S} s"))
         error = message.error()
         if error is None:
             return message.timestamp()[1]

@@ -14,6 +14,7 @@ from consumer.batch import Batch
 from consumer.dead_letters import Guard
 from consumer.processor import Destinations, Processor
 from consumer.records import Headers, Output, Record
+from runtime.metrics import Metrics
 from schemas.codec import Codec, decision_codec, lead_event_codec, lead_profile_codec
 from scoring.features import FEATURES
 from scoring.fold import Memory
@@ -160,3 +161,10 @@ def letter_reasons(batch: Batch) -> dict[int, str]:
         told = {name.rpartition(".")[2]: value for name, value in letter.headers or []}
         found[int(told["offset"] or b"")] = (told["reason"] or b"").decode()
     return found
+
+
+def exposed(metrics: Metrics) -> dict[str, float]:
+    """The samples of /metrics by name with labels."""
+    lines = metrics.exposition().decode().splitlines()
+    samples = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, value in samples if name.startswith("lead_scorer_")}

@@ -213,6 +213,7 @@ class FakeAdmin:
         self.high = high
         self._stable = {number: deque(offsets) for number, offsets in (stable or {}).items()}
         self.asked: list[IsolationLevel] = []
+        self.script = Script()
 
     @property
     def client(self) -> AdminClient:
@@ -225,7 +226,21 @@ class FakeAdmin:
         assert request_timeout > 0
         self.asked.append(isolation_level)
         committed = isolation_level == IsolationLevel.READ_COMMITTED
-        return {partition: _answer(self._end(partition.partition, committed)) for partition in asked}
+        return {partition: self._answer(partition.partition, committed) for partition in asked}
+
+    def list_topics(self, topic: str, timeout: float) -> None:
+        assert timeout > 0
+        self.script.play(f"list_topics {topic}")
+
+    def _answer(self, number: int, committed: bool) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            self.script.play("list_offsets")
+        except KafkaException as exception:
+            future.set_exception(exception)
+        else:
+            future.set_result(_Offset(self._end(number, committed)))
+        return future
 
     def _end(self, number: int, committed: bool) -> int:
         stable = self._stable.get(number) if committed else None
@@ -237,12 +252,6 @@ class FakeAdmin:
 @dataclass
 class _Offset:
     offset: int
-
-
-def _answer(offset: int) -> Future[Any]:
-    future: Future[Any] = Future()
-    future.set_result(_Offset(offset))
-    return future
 
 
 @dataclass
