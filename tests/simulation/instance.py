@@ -20,9 +20,9 @@ from runtime.metrics import Metrics
 from tests.simulation.cluster import BASE_MS, Cluster
 from tests.simulation.kernel import Process
 from tests.simulation.model import SimulatedScorer, policy
+from tests.simulation.scenario import DAY_MS
 
 STOP_GRACE_S = 7.5
-DAY_MS = 86_400_000
 
 
 class SimulatedClock:

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 
-from tests.simulation.cluster import Cluster
+from tests.simulation.cluster import EVENTS, Cluster
 from tests.simulation.coordinator import RefusedError
 from tests.simulation.kernel import Process
 from tests.simulation.logs import Log
 from tests.simulation.messages import SimulatedMessage, fail
-from tests.simulation.network import NoAnswerError
+from tests.simulation.network import LONG_S, NoAnswerError
 
 T = TypeVar("T")
 RETRY_S = 0.05
@@ -40,6 +40,11 @@ class ReaderConsumer:
             TopicPartition(partition.topic, number, *found.get(number, (NO_OFFSET, "")))
             for partition, number in zip(asked, numbers, strict=True)
         ]
+
+    def committed_unstable(self, numbers: list[int]) -> list[TopicPartition]:
+        """As a consumer of everything would be answered: pending offsets are not waited for."""
+        offsets = self._ask(lambda: dict(self._cluster.group.offsets), LONG_S)
+        return [TopicPartition(EVENTS, number, *offsets.get(number, (NO_OFFSET, ""))) for number in numbers]
 
     def get_watermark_offsets(self, partition: TopicPartition, timeout: float, cached: bool) -> tuple[int, int]:  # noqa: FBT001 - the client's signature
         """The first offset that is kept and, as a consumer of committed records sees it, the end."""

@@ -60,6 +60,10 @@ POINTS = (
 )
 """Where an instance can be struck on its way."""
 
+DAY_MS = 86_400_000
+RETENTION_MS = DAY_MS // 1024
+"""Where leads expire: a number of days that a float holds exactly."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
@@ -110,7 +114,7 @@ def scenario_of(seed: int) -> Scenario:
         max_batch=chance.choice((1, 3, 8, 20)),
         slice_records=chance.choice((1, 1, 2, 256)),
         dedup_window=chance.choice((1, 3, 8, 32)),
-        retention_ms=3_600_000 if "retention" in kinds else 365 * 86_400_000,
+        retention_ms=RETENTION_MS if "retention" in kinds else 365 * DAY_MS,
         latency_s=chance.choice((0.0005, 0.003, 0.02)),
         slow_share=chance.choice((0.0, 0.01, 0.05)),
         slow_s=chance.choice((0.2, 2.0, 10.0)),

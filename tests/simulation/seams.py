@@ -28,6 +28,8 @@ from tests.simulation.readers import ReaderConsumer, SimulatedAdmin
 from tests.simulation.threads import Threads
 
 START_S = 30.0
+PURGE_S = 0.01
+"""Between two passes over a partition's leads: seeds are short."""
 Place = tuple[ModuleType, str]
 
 
@@ -109,6 +111,7 @@ def _clients(cluster: Cluster, threads: Threads) -> dict[Place, Any]:
         (wiring, "decision_codec"): lambda *_: codecs()[1],
         (wiring, "lead_profile_codec"): lambda *_: codecs()[2],
         (sys.modules["consumer.loop"], "SLICE_RECORDS"): cluster.scenario.slice_records,
+        (sys.modules["consumer.purge"], "PASS_S_MAX"): PURGE_S,
     }
 
 

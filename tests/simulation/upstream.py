@@ -11,8 +11,8 @@ from tests.simulation.coordinator import Identity, RefusedError
 from tests.simulation.kernel import Kernel
 from tests.simulation.logs import Entry
 from tests.simulation.model import POISON_MS
+from tests.simulation.scenario import DAY_MS, RETENTION_MS
 
-DAY_MS = 86_400_000
 TYPES = ("PAGE_VISIT", "PAGE_VISIT", "EMAIL_OPEN", "DEMO_REQUEST", "PROFILE_UPDATE", "OTHER")
 HEADCOUNTS = (None, None, 0, 30, 400, 4_000, 40_000)
 
@@ -113,8 +113,8 @@ class Upstream:
 
     def _write(self) -> int:
         chance = self._kernel.random
-        if self._cluster.scenario.has("retention") and chance.random() < 0.1:
-            self._cluster.clock_ahead_ms += chance.choice((1_000, 3_599_000, 3_600_000, 9_000_000))
+        if self._cluster.scenario.has("retention") and chance.random() < 0.3:
+            self._cluster.clock_ahead_ms += chance.choice((1_000, RETENTION_MS - 1, RETENTION_MS, 3 * RETENTION_MS))
         count = min(self._left, chance.randint(1, 5))
         self._left -= count
         records = [self._events.record() for _ in range(count)]

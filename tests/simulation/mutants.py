@@ -1,0 +1,446 @@
+"""Bugs to be planted: each is one that somebody could write, and that the seeds must find.
+
+A mutant is a function that changes the service through a `MonkeyPatch`; its docstring says what went wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from consumer.assignment import Assignment, Leads, Phase
+from consumer.batch import Batch
+from consumer.changelog import ChangelogReader
+from consumer.fencing import Fencing
+from consumer.input import KafkaInput
+from consumer.loop import Loop
+from consumer.offsets import GroupOffsets
+from consumer.ports import Restored, Settlement, Transaction
+from consumer.processor import Processor
+from consumer.records import Output, Record
+from consumer.restore import BackgroundRestorer
+from consumer.transactions import Transactor
+from scoring.profile import Profile, pack, unpack
+
+Patch = pytest.MonkeyPatch
+Mutant = Callable[[Patch], None]
+MUTANTS: dict[str, Mutant] = {}
+
+
+def mutant(plant: Mutant) -> Mutant:
+    """Makes it one of those that are tested."""
+    MUTANTS[plant.__name__] = plant
+    return plant
+
+
+def _around(patch: Patch, owner: type, name: str, call: Callable[..., Any]) -> None:
+    """Replaces a method by `call(original, self, ...)`."""
+    original = getattr(owner, name)
+    patch.setattr(owner, name, lambda self, *args, **keywords: call(original, self, *args, **keywords))
+
+
+# --- offsets ---
+
+
+@mutant
+def offset_one_short(patch: Patch) -> None:
+    """The offset of the last record is committed, not that of the next."""
+
+    def prepare(original: Any, self: Processor, records: list[Record], batch: Batch) -> None:
+        original(self, records, batch)
+        for number in {record.partition for record in batch.records}:
+            batch.next_offsets[number] = max(r.offset for r in batch.records if r.partition == number)
+
+    _around(patch, Processor, "prepare", prepare)
+
+
+@mutant
+def offset_one_far(patch: Patch) -> None:
+    """The offset after the next is committed."""
+
+    def prepare(original: Any, self: Processor, records: list[Record], batch: Batch) -> None:
+        original(self, records, batch)
+        for number in {record.partition for record in batch.records}:
+            batch.next_offsets[number] = 2 + max(r.offset for r in batch.records if r.partition == number)
+
+    _around(patch, Processor, "prepare", prepare)
+
+
+@mutant
+def end_past_gathered_records(patch: Patch) -> None:
+    """The end of a partition is committed although records before it are gathered and not part of the batch."""
+
+    def advance(_: Any, self: Loop, batch: Batch) -> None:
+        for number, end in self._ends.items():
+            partition = self.assignment.partitions.get(number)
+            if partition is not None and partition.phase is Phase.ACTIVE and end > partition.next_offset:
+                batch.next_offsets[number] = partition.position = end
+        self._ends.clear()
+
+    def room(original: Any, self: Loop) -> int:
+        return max(int(original(self)), 1)
+
+    def transact(original: Any, self: Loop) -> None:
+        if self._open is not None:
+            self._advance_past_ends(self._open)
+        original(self)
+
+    def prepare(original: Any, self: Loop) -> None:
+        kept = self._gathered[1:]
+        self._gathered = self._gathered[:1]
+        original(self)
+        self._gathered = kept
+
+    _around(patch, Loop, "_advance_past_ends", advance)
+    _around(patch, Loop, "_room", room)
+    _around(patch, Loop, "_transact", transact)
+    _around(patch, Loop, "_prepare", prepare)
+
+
+@mutant
+def end_past_the_limit(patch: Patch) -> None:
+    """The end of a partition is committed over the record at which the dead letter guard stopped."""
+
+    def transact(original: Any, self: Loop) -> None:
+        if self._open is not None and self._open.limit is not None:
+            self._advance_past_ends(self._open)
+        original(self)
+
+    _around(patch, Loop, "_transact", transact)
+
+
+@mutant
+def end_forgotten(patch: Patch) -> None:
+    """What is dropped at a rebalance includes ends that will not be told again."""
+
+    def discard(original: Any, self: Loop) -> None:
+        self._ends.clear()
+        original(self)
+
+    _around(patch, Loop, "_discard", discard)
+
+
+@mutant
+def ends_ignored(patch: Patch) -> None:
+    """A caught-up partition's committed offset stays before the control records at its end."""
+    patch.setattr(Loop, "_advance_past_ends", lambda self, _: self._ends.clear())
+
+
+@mutant
+def start_offset_not_committed(patch: Patch) -> None:
+    """A new partition is read before the group has committed where it starts."""
+
+    def activate(original: Any, self: Loop, restored: Restored) -> None:
+        original(self, restored._replace(new=False))
+
+    _around(patch, Loop, "_activate", activate)
+
+
+# --- undoing ---
+
+
+@mutant
+def state_written_before_the_commit(patch: Patch) -> None:
+    """Profiles go into the state while the transaction is open, and an abort leaves them there."""
+
+    def put(original: Any, self: Batch, partition: int, lead_id: str, profile: Profile | None) -> None:
+        original(self, partition, lead_id, profile)
+        if profile is not None:
+            self.assignment.partitions[partition].leads[lead_id] = pack(profile)
+
+    _around(patch, Batch, "put", put)
+
+
+@mutant
+def rewind_forgotten(patch: Patch) -> None:
+    """After an abort the consumer reads on from where it was: an abort does not move it."""
+
+    def rewind(original: Any, self: Loop, error: str | None) -> None:
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(self._source, "rewind", lambda _: None)
+            original(self, error)
+
+    _around(patch, Loop, "_rewind", rewind)
+
+
+@mutant
+def open_batch_survives_an_abort(patch: Patch) -> None:
+    """The batch that was prepared on top of the aborted one is committed all the same."""
+
+    def rewind(original: Any, self: Loop, error: str | None) -> None:
+        batch, membership = self._open, self._membership
+        original(self, error)
+        if batch is not None:
+            batch.parent, self._open, self._membership = None, batch, membership
+
+    _around(patch, Loop, "_rewind", rewind)
+
+
+@mutant
+def gathered_survives_an_abort(patch: Patch) -> None:
+    """Records that were gathered before the abort are processed before those that are read again."""
+
+    def rewind(original: Any, self: Loop, error: str | None) -> None:
+        gathered, membership = self._gathered, self._membership
+        original(self, error)
+        self._gathered, self._membership = gathered, membership
+
+    _around(patch, Loop, "_rewind", rewind)
+
+
+@mutant
+def records_from_before_a_rewind_taken(patch: Patch) -> None:
+    """What was fetched before a seek took place is taken for what comes after it."""
+
+    def sort(original: Any, self: KafkaInput, messages: list[Any]) -> Any:
+        waiting, self._seeks = self._seeks, {}
+        try:
+            return original(self, messages)
+        finally:
+            self._seeks = waiting
+
+    def admit(_: Any, self: Loop, records: list[Record]) -> None:
+        for record in records:
+            partition = self.assignment.partitions.get(record.partition)
+            if partition is not None and partition.phase is Phase.ACTIVE:
+                partition.position = record.offset + 1
+                self._gathered.append(record)
+
+    _around(patch, KafkaInput, "_sort", sort)
+    _around(patch, Loop, "_admit", admit)
+
+
+# --- the state of one batch and the next ---
+
+
+@mutant
+def own_batch_not_seen(patch: Patch) -> None:
+    """A lead's second event in a batch finds the profile as it was before the first, the duplicate check too."""
+
+    def profile(_: Any, self: Batch, partition: int, lead_id: str) -> Profile | None:
+        packed = self.assignment.partitions[partition].leads.get(lead_id)
+        return None if packed is None else unpack(packed)
+
+    _around(patch, Batch, "profile", profile)
+
+
+@mutant
+def batch_in_flight_not_seen(patch: Patch) -> None:
+    """The batch that is prepared during a commit starts from the state before it."""
+
+    def new_batch(_: Any, self: Loop) -> Batch:
+        return Batch(self.assignment, self._guard, self._gates)
+
+    _around(patch, Loop, "_new_batch", new_batch)
+
+
+# --- ownership ---
+
+
+@mutant
+def state_kept_after_loss(patch: Patch) -> None:
+    """A partition that comes back is taken up with the state that this instance had when it lost it."""
+    kept: dict[tuple[int, int], tuple[Assignment, Leads]] = {}
+
+    def remove(original: Any, self: Assignment, numbers: list[int]) -> None:
+        for number in numbers:
+            partition = self.partitions.get(number)
+            if partition is not None and partition.phase is Phase.ACTIVE:
+                kept[id(self), number] = self, partition.leads
+        original(self, numbers)
+
+    def activate(original: Any, self: Loop, restored: Restored) -> None:
+        _, leads = kept.get((id(self.assignment), restored.partition.number), (None, restored.leads))
+        original(self, restored._replace(leads=leads))
+
+    _around(patch, Assignment, "remove", remove)
+    _around(patch, Loop, "_activate", activate)
+
+
+@mutant
+def membership_taken_at_the_commit(patch: Patch) -> None:
+    """Records are committed under the membership of the commit, not of the poll."""
+
+    def transact(original: Any, self: Loop) -> None:
+        self._membership = self._source.membership()
+        original(self)
+
+    _around(patch, Loop, "_transact", transact)
+
+
+@mutant
+def silent_loss_not_noticed(patch: Patch) -> None:
+    """Nobody compares what is committed with what the client holds."""
+    patch.setattr(KafkaInput, "owned", lambda _: set(range(1000)))
+
+
+@mutant
+def commit_without_membership(patch: Patch) -> None:
+    """Offsets are sent without a member id: the broker cannot tell a zombie."""
+
+    def submit(original: Any, self: Transactor, transaction: Transaction) -> Future[Settlement]:
+        nobody: Any = type(transaction.membership)("", -1)  # type: ignore[call-arg]
+        future: Future[Settlement] = original(self, transaction._replace(membership=nobody))
+        return future
+
+    _around(patch, Transactor, "submit", submit)
+
+
+@mutant
+def revocation_does_not_wait(patch: Patch) -> None:
+    """A partition is given up while its transaction is in flight, and the state is kept as if that had been aborted."""
+
+    def drop(original: Any, self: Loop, numbers: list[int]) -> None:
+        self._in_flight = None
+        original(self, numbers)
+
+    _around(patch, Loop, "_drop_uncommitted", drop)
+
+
+# --- restore ---
+
+
+@mutant
+def restored_to_the_last_stable_offset(patch: Patch) -> None:
+    """The changelog is read to its last stable offset: a transaction whose marker is late is missing."""
+
+    def end(original: Any, self: ChangelogReader, number: int, _: Any) -> int:
+        from confluent_kafka import IsolationLevel
+
+        return int(original(self, number, IsolationLevel.READ_COMMITTED))
+
+    _around(patch, ChangelogReader, "_end", end)
+
+
+@mutant
+def restore_does_not_wait_for_markers(patch: Patch) -> None:
+    """The changelog is read while transactions below the high watermark are open: its end comes too early."""
+
+    def end(original: Any, self: ChangelogReader, number: int, _: Any) -> int:
+        from confluent_kafka import IsolationLevel
+
+        return int(original(self, number, IsolationLevel.READ_UNCOMMITTED))
+
+    _around(patch, ChangelogReader, "_end", end)
+
+
+@mutant
+def offset_fetched_after_the_changelog(patch: Patch) -> None:
+    """The changelog is read first and the committed offset fetched then: a commit in between is in one of them only."""
+
+    def attempt(original: Any, self: BackgroundRestorer, partition: Any, unwanted: Any) -> Any:
+        changelog = self._changelog.read(partition.number, unwanted)
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(self._changelog, "read", lambda *_: changelog)
+            return original(self, partition, unwanted)
+
+    _around(patch, BackgroundRestorer, "_attempt", attempt)
+
+
+@mutant
+def pending_offsets_not_awaited(patch: Patch) -> None:
+    """The committed offset is fetched while a transaction that has a newer one is open."""
+
+    def fetch(_: Any, self: GroupOffsets, numbers: list[int]) -> Any:
+        consumer: Any = self._consumer
+        return consumer.committed_unstable(numbers)
+
+    _around(patch, GroupOffsets, "_fetch", fetch)
+
+
+@mutant
+def purge_by_another_partitions_time(patch: Patch) -> None:
+    """A lead of a partition that lags behind is forgotten before its next event, which came in time."""
+
+    def apply(original: Any, self: Batch) -> None:
+        original(self)
+        latest_ms = max(partition.log_time_ms for partition in self.assignment.snapshot())
+        for partition in self.assignment.snapshot():
+            partition.log_time_ms = latest_ms
+
+    _around(patch, Batch, "apply_to_state", apply)
+
+
+@mutant
+def expiry_forgotten(patch: Patch) -> None:
+    """A lead that has been away for longer than the retention goes on where it was."""
+    patch.setattr("scoring.fold.expired", lambda *_: False)
+
+
+@mutant
+def tombstones_not_written(patch: Patch) -> None:
+    """Leads are forgotten in memory and stay in the changelog."""
+
+    def changelog(original: Any, self: Processor, batch: Batch) -> list[Output]:
+        return [output for output in original(self, batch) if output.value is not None]
+
+    _around(patch, Processor, "changelog", changelog)
+
+
+# --- the ends of transactions ---
+
+
+@mutant
+def unknown_end_taken_for_an_abort(patch: Patch) -> None:
+    """A commit whose answer was lost is taken for aborted."""
+    patch.setattr(Transactor, "_landed", lambda *_: False)
+
+
+@mutant
+def unknown_end_taken_for_a_commit(patch: Patch) -> None:
+    """A commit whose answer was lost is taken for committed."""
+    patch.setattr(Transactor, "_landed", lambda *_: True)
+
+
+@mutant
+def producer_kept_after_a_slow_end(patch: Patch) -> None:
+    """The next transaction begins under the same epoch: a late copy of an end may end it."""
+
+    def ending(_: Any, self: Transactor, end: Callable[[], None]) -> None:
+        self._retrying(end)
+
+    _around(patch, Transactor, "_ending", ending)
+
+
+@mutant
+def abort_not_told_to_the_loop(patch: Patch) -> None:
+    """An aborted transaction counts as committed."""
+
+    def recover(original: Any, self: Transactor, *args: Any) -> Settlement:
+        original(self, *args)
+        return Settlement(committed=True)
+
+    _around(patch, Transactor, "_recover", recover)
+
+
+@mutant
+def every_fencing_ends(patch: Patch) -> None:
+    """A lone instance whose transaction timed out is taken for one of twins."""
+
+    def must_end(original: Any, self: Fencing, now_s: float, _: float) -> bool:
+        return bool(original(self, now_s, 0.0))
+
+    _around(patch, Fencing, "must_end", must_end)
+
+
+@mutant
+def aborted_input_read(patch: Patch) -> None:
+    """The input is read uncommitted: aborted events count."""
+    from tests.simulation.logs import Log
+    from tests.simulation.member import MemberConsumer
+
+    def fetch(original: Any, self: MemberConsumer, number: int, state: Any) -> Any:
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(Log, "first_committed", _first_written)
+            return original(self, number, state)
+
+    _around(patch, MemberConsumer, "_fetch", fetch)
+
+
+def _first_written(self: Any, start: int) -> Any:
+    """Records as a reader of everything sees them."""
+    written: Iterator[Any] = ((offset, entry) for offset, entry in enumerate(self.entries[start:], start))
+    return next(((o, e) for o, e in written if e is not None and not e.control), None)

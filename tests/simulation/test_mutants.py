@@ -1,0 +1,24 @@
+"""The simulation finds bugs: each one that is planted is caught, and by a promise that is broken."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.simulation.mutants import MUTANTS
+from tests.simulation.run import SimulationError, simulate
+
+SEEDS_MAX = int(os.environ.get("MUTANT_SEEDS", "2000"))
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_planted_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of the first seeds fails with it; without it they all hold, as `test_every_seed_holds` shows."""
+    MUTANTS[name](monkeypatch)
+    for seed in range(SEEDS_MAX):
+        try:
+            simulate(seed)
+        except SimulationError:
+            return
+    pytest.fail(f"{name} went through {SEEDS_MAX} seeds: {MUTANTS[name].__doc__}")
