@@ -18,6 +18,7 @@ from runtime.clock import Clock, SystemClock
 from runtime.config import Settings
 from runtime.errors import FatalError
 from runtime.http import Endpoints, Server
+from runtime.interpreter import settle
 from runtime.metrics import CONTENT_TYPE, Metrics
 from scoring.policy import Policy
 
@@ -72,6 +73,8 @@ class Service:
         self._error: FatalError | None = None
         self._clean = True
         self._parts: Parts | None = None
+        self._ready = False
+        """Set once a first assignment is restored, for good: later ones are taken over beside the work."""
         self._thread = Thread(target=self._work, name="loop", daemon=True)
 
     def run(self) -> int:
@@ -132,11 +135,13 @@ class Service:
             at=self._at,
         )
         self._parts = parts
+        settle()
         try:
             parts.source.subscribe(parts.loop)
             parts.lag.start()
             while not self._stop.is_set():
                 parts.loop.turn()
+                self._ready = self._ready or not _waits_for(parts)
             self._clean = parts.loop.finish(self._clock.monotonic() + COMMIT_GRACE_S - 0.5)
             self._settled.set()
         finally:
@@ -156,13 +161,9 @@ class Service:
         return None if stuck is None else f"{stuck[0]} for {stuck[1]:.0f} s"
 
     def _not_ready(self) -> list[str]:
-        parts = self._parts
-        if parts is None:
-            return ["not connected to Kafka yet"]
-        if not parts.loop.assigned_once:
-            return ["no partitions assigned yet"]
-        waiting = [p.number for p in parts.loop.assignment.snapshot() if p.phase is not Phase.ACTIVE]
-        return [f"restoring partitions {sorted(waiting)}"] if waiting else []
+        if self._ready:
+            return []
+        return ["not connected to Kafka yet"] if self._parts is None else _waits_for(self._parts) or ["starting"]
 
     def _status(self) -> dict[str, Any]:
         parts = self._parts
@@ -176,6 +177,14 @@ class Service:
             "counts": self.metrics.counts(),
             "latency_ms": self.metrics.latency_percentiles_ms(),
         }
+
+
+def _waits_for(parts: Parts) -> list[str]:
+    """What a first assignment still lacks."""
+    if not parts.loop.assigned_once:
+        return ["no partitions assigned yet"]
+    waiting = [p.number for p in parts.loop.assignment.snapshot() if p.phase is not Phase.ACTIVE]
+    return [f"restoring partitions {sorted(waiting)}"] if waiting else []
 
 
 def _identity(settings: Settings) -> dict[str, str]:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from consumer import service
+from consumer.assignment import Assignment
 from consumer.service import Service
 from consumer.serving import Serving
 from runtime.clock import SystemClock
 from runtime.config import Http, Model, Settings
+from runtime.local_process import free_ports
 from scoring.policy import Policy
+from tests.kafka import eventually
 
 FOREVER_S = 30.0
 
@@ -26,6 +34,8 @@ class Loop:
     def __init__(self, commits: Event) -> None:
         self._commits = commits
         self.turns = 0
+        self.assigned_once = False
+        self.assignment = Assignment()
 
     def turn(self) -> None:
         self.turns += 1
@@ -114,3 +124,62 @@ def test_it_ends_cleanly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     """Everything committed, the group left: nothing is left to do."""
     code, _, last = _ended(monkeypatch, tmp_path, Parts(_set(), _set()))
     assert (code, last["uncommitted"], last["next"]) == (0, False, "nothing")
+
+
+@contextmanager
+def _running(monkeypatch: pytest.MonkeyPatch, directory: Path, parts: Parts) -> Iterator[str]:
+    """An instance that runs; gives the address of its endpoint."""
+    stop = Event()
+    monkeypatch.setattr(service, "connect", lambda *_, **__: parts)
+    (port,) = free_ports(1)
+    settings = Settings(http=Http(port=port), model=Model(directory=directory))
+    one = Service(settings, Serving(settings, SystemClock()), Policy.load("default"), stop_asked=stop.is_set)
+    thread = Thread(target=one.run)
+    thread.start()
+    eventually(lambda: parts.loop.turns)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        stop.set()
+        thread.join(FOREVER_S)
+
+
+def _readiness(address: str) -> tuple[int, list[str]]:
+    try:
+        with urllib.request.urlopen(f"{address}/readyz", timeout=5) as answer:
+            return answer.status, json.load(answer)["reasons"]
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)["reasons"]
+
+
+def test_it_is_ready_once_a_first_assignment_is_restored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Before it is assigned, and while its first partitions wait for their state, it says what it waits for."""
+    parts = Parts(_set(), _set())
+    with _running(monkeypatch, tmp_path, parts) as address:
+        assert _readiness(address) == (503, ["no partitions assigned yet"])
+        parts.loop.assignment.add([3, 1])
+        parts.loop.assigned_once = True
+        assert _readiness(address) == (503, ["restoring partitions [1, 3]"])
+        for partition in parts.loop.assignment.snapshot():
+            partition.activate(0, {})
+        eventually(lambda: _readiness(address) == (200, []))
+
+
+def test_it_is_ready_with_nothing_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An instance more than there are partitions is ready to take over."""
+    parts = Parts(_set(), _set())
+    with _running(monkeypatch, tmp_path, parts) as address:
+        parts.loop.assigned_once = True
+        eventually(lambda: _readiness(address) == (200, []))
+
+
+def test_it_stays_ready_while_it_takes_over_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Later partitions are restored beside the work on the others."""
+    parts = Parts(_set(), _set())
+    with _running(monkeypatch, tmp_path, parts) as address:
+        parts.loop.assigned_once = True
+        eventually(lambda: _readiness(address) == (200, []))
+        parts.loop.assignment.add([5])
+        turns = parts.loop.turns
+        eventually(lambda: parts.loop.turns > turns + 1)
+        assert _readiness(address) == (200, [])
