@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from consumer.dead_letters import HEADER_PREFIX, REPLAYED_FROM, VALUE_DROPPED
 from consumer.records import Headers
@@ -156,6 +156,9 @@ def _produce(producer: Producer, letter: DeadLetter, done: list[Sent]) -> None:
             )
         except BufferError:
             producer.poll(0.1)
+        except KafkaException as exception:  # too large, or its partition is gone: the others are sent all the same
+            done.append(Sent(letter, error=exception.args[0].str()))
+            return
         else:
             producer.poll(0)
             return
