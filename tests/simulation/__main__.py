@@ -1,5 +1,7 @@
 """`python -m tests.simulation SEED`: one seed with its trace. `python -m tests.simulation FROM TO`: many."""
 
+# ruff: noqa: T201 - a command
+
 from __future__ import annotations
 
 import sys

@@ -179,6 +179,6 @@ def _same(found: object, expected: object, what: str) -> None:
     _hold(found == expected, what, f"\n  found    {found}\n  expected {expected}")
 
 
-def _hold(holds: bool, what: str, detail: object = "") -> None:  # noqa: FBT001 - the thing itself
+def _hold(holds: bool, what: str, detail: object = "") -> None:
     if not holds:
         raise BrokenError(f"{what}: {detail}" if detail != "" else what)

@@ -31,7 +31,13 @@ class Cluster:
 
     def __init__(self, kernel: Kernel, scenario: Scenario, broken: Callable[[str], None]) -> None:
         self.kernel, self.scenario, self.broken = kernel, scenario, broken
-        self.network = Network(kernel, latency_s=scenario.latency_s, slow=scenario.slow_share, slow_s=scenario.slow_s)
+        self.network = Network(
+            kernel,
+            latency_s=scenario.latency_s,
+            slow=scenario.slow_share,
+            slow_s=scenario.slow_s,
+            lossy=0.03 if scenario.has("lost_answers") else 0.0,
+        )
         self.calm = False
         """No more faults: what is broken heals, and everything must be caught up with."""
         self.registry_down = False

@@ -1,4 +1,4 @@
-"""The transaction coordinator: epochs, the life of transactions, and markers that reach each partition in their time."""
+"""The transaction coordinator: epochs, the life of transactions, and markers that reach partitions in their time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One instance of the service: the real parts as `consumer.wiring` puts them together, over stand-ins for the client."""
+"""One instance of the service: the real parts, wired as in the service, over stand-ins for the Kafka client."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import traceback
 from collections import Counter
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, NoReturn, cast
+from typing import NoReturn, cast
 
 from consumer.assignment import Phase
 from consumer.batch import Batch

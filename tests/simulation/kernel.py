@@ -14,14 +14,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from greenlet import getcurrent, greenlet
-
+from greenlet import getcurrent, greenlet  # type: ignore[import-untyped]
 
 _WAITING_MAX = 32
 """So many are kept before those that were woken by something else are swept out."""
 
 
-class Killed(BaseException):  # noqa: N818 - not an error: kill -9, which nothing in the process survives
+class Killed(BaseException):
     """Unwinds the tasks of a process that was killed."""
 
 

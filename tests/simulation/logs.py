@@ -94,9 +94,7 @@ class Log:
         latest: dict[bytes | None, int] = {}
         for offset, entry in self.committed():
             latest[entry.key] = offset
+        kept = set(latest.values())
         for offset in range(self.stable_end):
-            entry = self.entries[offset]
-            if entry is not None and (
-                entry.control or (entry.write is not None and entry.write.aborted) or latest[entry.key] != offset
-            ):
+            if offset not in kept:
                 self.entries[offset] = None

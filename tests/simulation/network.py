@@ -23,10 +23,12 @@ class Network:
         latency_s: The mean of one way.
         slow: The share of ways that take up to `slow_s` more.
         slow_s: How much more.
+        lossy: The share of answers that are lost with their connection: the client asks again.
     """
 
-    def __init__(self, kernel: Kernel, *, latency_s: float, slow: float, slow_s: float) -> None:
+    def __init__(self, kernel: Kernel, *, latency_s: float, slow: float, slow_s: float, lossy: float) -> None:
         self._kernel, self._latency_s, self._slow, self._slow_s = kernel, latency_s, slow, slow_s
+        self._lossy = lossy
         self.calm = False
         """Nothing is slow any more."""
         self.outage = False
@@ -68,16 +70,17 @@ class Network:
         """Whether a request would arrive now."""
         return not (process.cut or self.outage or (writes and process.writes_cut))
 
-    def _heard(self, process: Process, deadline_s: float, writes: bool) -> bool:  # noqa: FBT001 - handed on
+    def _heard(self, process: Process, deadline_s: float, writes: bool) -> bool:
         """Waits for the answer; False if it was lost and the request has arrived once more."""
         self._kernel.sleep(self._way_s())
-        if self.reachable(process, writes=writes):
+        lost = self._lossy and not self.calm and self._kernel.random.random() < self._lossy
+        if not lost and self.reachable(process, writes=writes):
             return True
         self._kernel.note("an answer is lost")
         self._travel(process, deadline_s, writes)
         return False
 
-    def _travel(self, process: Process, deadline_s: float, writes: bool) -> None:  # noqa: FBT001 - handed on
+    def _travel(self, process: Process, deadline_s: float, writes: bool) -> None:
         self._kernel.sleep(self._way_s())
         while not self.reachable(process, writes=writes):
             left_s = deadline_s - self._kernel.now_s

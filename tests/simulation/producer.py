@@ -76,7 +76,7 @@ class TransactionalProducer:
             self._flush()
         self._cluster.pass_point(self._process, "produced")
         self._disturb()
-        asked = {offset.partition: (offset.offset, offset.metadata) for offset in offsets}
+        asked = {offset.partition: (offset.offset, offset.metadata or "") for offset in offsets}
         group, coordinator, identity = self._cluster.group, self._cluster.coordinator, self._held()
 
         def request() -> None:
@@ -219,7 +219,7 @@ class TransactionalProducer:
         return self._identity
 
 
-def _too_late(aborts: bool) -> NoReturn:  # noqa: FBT001 - a choice of errors
+def _too_late(aborts: bool) -> NoReturn:
     """A message that was not written in time ends its transaction; any other call may be made again."""
     if aborts:
         fail(KafkaError._MSG_TIMED_OUT, abort=True)

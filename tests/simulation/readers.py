@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -46,7 +47,7 @@ class ReaderConsumer:
         offsets = self._ask(lambda: dict(self._cluster.group.offsets), LONG_S)
         return [TopicPartition(EVENTS, number, *offsets.get(number, (NO_OFFSET, ""))) for number in numbers]
 
-    def get_watermark_offsets(self, partition: TopicPartition, timeout: float, cached: bool) -> tuple[int, int]:  # noqa: FBT001 - the client's signature
+    def get_watermark_offsets(self, partition: TopicPartition, timeout: float, cached: bool) -> tuple[int, int]:
         """The first offset that is kept and, as a consumer of committed records sees it, the end."""
         assert not cached
         log = self._cluster.log((partition.topic, partition.partition))
@@ -126,10 +127,11 @@ class SimulatedAdmin:
         answers: dict[TopicPartition, Future[Any]] = {}
         for partition in asked:
             log = self._cluster.log((partition.topic, partition.partition))
-            answers[partition] = self._answer(lambda log=log: log.stable_end if committed else log.end, request_timeout)
+            end = partial(getattr, log, "stable_end" if committed else "end")
+            answers[partition] = self._answer(end, request_timeout)
         return answers
 
-    def _answer(self, request: Callable[[], int], timeout_s: float) -> Future[Any]:
+    def _answer(self, request: Callable[[], Any], timeout_s: float) -> Future[Any]:
         answer: Future[Any] = Future()
         try:
             offset = self._cluster.network.call(self._process, request, timeout_s=timeout_s)

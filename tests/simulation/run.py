@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 
 from tests.simulation.checks import BrokenError, check
 from tests.simulation.cluster import Cluster
@@ -73,7 +74,7 @@ class World:
         scenario = self.cluster.scenario
         self._upstream.start()
         for letter in LETTERS[: scenario.instances]:
-            self._kernel.at(self._kernel.random.random(), lambda letter=letter: self._fleet.start_missing(letter))
+            self._kernel.at(self._kernel.random.random(), partial(self._fleet.start_missing, letter))
         self._faults.plan()
         self._kernel.run(self._struck, every_s=ASK_EVERY_S, until_s=scenario.duration_s + CATCH_UP_S)
         self._faults.heal()

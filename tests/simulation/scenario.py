@@ -14,6 +14,7 @@ KINDS = (
     "cut",
     "cut_at",
     "cut_writes",
+    "lost_answers",
     "outage",
     "shuffle",
     "join",

@@ -13,8 +13,9 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-import consumer.wiring
 from confluent_kafka.admin import AdminClient
+
+import consumer.wiring
 from runtime import kafka
 from runtime.config import Settings
 from runtime.errors import KafkaUnavailableError
