@@ -132,3 +132,19 @@ def rule_scores(observations: Observations, matrix: NDArray[np.float64]) -> NDAr
     )
     scores: NDArray[np.float64] = tenths / 10.0
     return scores
+
+
+def are_features(matrix: NDArray[np.float64]) -> bool:
+    """Whether `(n, 5)` rows, columns as in `FEATURES`, can be features of events.
+
+    Two features follow from the others, which no other order of the columns fulfils unless it does not matter.
+
+    Example:
+        >>> are_features(np.array([[2.0, 1.0, 8.0, 0.0, 2.0]])), are_features(np.array([[2.0, 0.0, 8.0, 1.0, 2.0]]))
+        (True, False)
+    """
+    engagement, recency, weighted, days, buckets = matrix.T
+    if not np.isin(buckets, np.arange(len(_SIZE_WEIGHTS)) - 1).all() or (days < 0).any():
+        return False
+    weights = _SIZE_WEIGHTS[buckets.astype(np.int64) + 1]
+    return np.allclose(recency, np.exp(days / -RECENCY_DAYS), atol=1e-6) and np.allclose(weighted, engagement * weights)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from itertools import permutations
 from typing import Any, Final
 
 import numpy as np
@@ -15,8 +16,8 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime  # type: ignore[import-untyped]
 
 from scoring.attributions import Attributions
-from scoring.bundle import Bundle, BundleError, Manifest
-from scoring.features import FEATURES
+from scoring.bundle import MANIFEST_FILE, Bundle, BundleError, Manifest
+from scoring.features import FEATURES, are_features
 from scoring.log_odds import fit_line
 from scoring.onnx_file import ModelFormatError, read_graph
 from scoring.trees import Leaves, read_leaves
@@ -54,6 +55,7 @@ class Model:
         self._bytes = bundle.model
         self._order = [FEATURES.index(name) for name in self.manifest.features]
         try:
+            self._check_order()
             leaves = read_leaves(read_graph(bundle.model))
             self.predict = self.fresh_predict()
             self._check_sample()
@@ -95,6 +97,14 @@ class Model:
             [{"feature": names[at], "value": row[at], "contribution": given[at]} for at in rank]
             for rank, row, given in zip(ranks, values, contributions.tolist(), strict=True)
         ]
+
+    def _check_order(self) -> None:
+        """Names in another order than the columns: the sample would score as it should, and every event wrongly."""
+        rows = np.array(self.manifest.sample.rows)
+        if are_features(rows[:, np.argsort(self._order)]):
+            return
+        if any(are_features(rows[:, order]) for order in permutations(range(len(FEATURES)))):
+            raise ModelFormatError(f"{MANIFEST_FILE} names the features in another order than its sample has them")
 
     def _check_sample(self) -> None:
         rows, expected = _sample(self.manifest)

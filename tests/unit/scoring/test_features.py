@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.features import FEATURES, Observations, features, rule_scores
+from scoring.features import FEATURES, Observations, are_features, features, rule_scores
 from scoring.profile import Profile
 from tests import oracle
 from tests.unit.scoring.strategies import DAY_MS, HEADCOUNT_EDGES, NOON_MS, YEAR_1_MS, YEAR_9999_MS, times
@@ -161,3 +161,19 @@ def test_features_agree_with_the_oracle(rows: list[tuple[int, int, int, int | No
     for row, (values, _) in zip(matrix.tolist(), expected, strict=True):
         assert row == pytest.approx(values, rel=1e-12, abs=0.0)
         assert row[:1] + row[2:] == values[:1] + values[2:]
+
+
+@given(profile=st.builds(Profile, small_counts, small_counts, small_counts, sizes), occurred_at=times, previous=times)
+def test_what_is_computed_here_is_taken_for_features(profile: Profile, occurred_at: int, previous: int) -> None:
+    """Whatever the lead did; in float32 too, which is what models take."""
+    matrix = features(observed(profile, occurred_at, previous))
+    assert are_features(matrix)
+    assert are_features(matrix.astype(np.float32).astype(np.float64))
+
+
+@pytest.mark.parametrize("column", range(5))
+def test_rows_that_no_event_has_are_no_features(column: int) -> None:
+    """One of five values changed: what follows from the others does not follow any more."""
+    row = features(observed(Profile(demo_requests=1, company_headcount=800), NOON_MS, NOON_MS - 9 * DAY_MS))
+    row[0, column] += 0.5
+    assert not are_features(row)

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
+from sklearn.base import clone  # type: ignore[import-untyped]
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
 from scoring.bundle import BundleError, load_bundle
@@ -87,19 +88,35 @@ def test_a_row_scores_the_same_in_any_batch(cuts: list[int], seed: int) -> None:
     assert (model.predict(rows[shuffled]) == whole[shuffled]).all()
 
 
+def in_order(directory: Path, order: list[int], named: list[int]) -> bundles.Trained:
+    """Writes bundle v1: its model takes the columns of `FEATURES` in an order, and the manifest names one."""
+    rows = bundles.made_up_rows(1500)[:, order]
+    classifier = clone(bundles.trained().classifier).fit(rows.astype(np.float32), rows.sum(axis=1) % 2 < 1)
+    made = bundles.Trained(classifier, bundles.export(classifier), rows)
+    scores = classifier.predict_proba(rows[:64].astype(np.float32))[:, 1]
+    content = bundles.manifest("v1", made.onnx, rows[:64], scores)
+    bundles.write_files(directory / "v1", made.onnx, content | {"features": [FEATURES[at] for at in named]})
+    return made
+
+
 def test_features_go_in_by_the_manifests_order(tmp_path: Path) -> None:
     """A model trained with other columns first gets them first."""
-    made = bundles.trained()
     order = [4, 2, 0, 3, 1]
-    rows = made.rows[:64]
-    scores = made.classifier.predict_proba(rows.astype(np.float32))[:, 1]
-    content = bundles.manifest("v1", made.onnx, rows, scores) | {"features": [FEATURES[at] for at in order]}
-    bundles.write_files(tmp_path / "v1", made.onnx, content)
+    made = in_order(tmp_path, order, order)
     model = Model(load_bundle(tmp_path, "v1"))
-    ours = np.empty_like(rows)
-    ours[:, order] = rows
-    np.testing.assert_allclose(model.predict(model.arrange(ours)), scores, atol=1e-6)
+    ours = np.empty_like(made.rows)
+    ours[:, order] = made.rows
+    expected = made.classifier.predict_proba(made.rows.astype(np.float32))[:, 1]
+    np.testing.assert_allclose(model.predict(model.arrange(ours)), expected, atol=1e-6)
     assert {r["feature"]: r["value"] for r in model.reasons(ours[:1])[0]} == dict(zip(FEATURES, ours[0], strict=True))
+
+
+@pytest.mark.parametrize("named", [[1, 0, 2, 3, 4], [4, 3, 2, 1, 0], [2, 1, 0, 3, 4]])
+def test_features_named_in_another_order_than_the_samples_are_refused(tmp_path: Path, named: list[int]) -> None:
+    """The sample reproduces all the same, since its rows go in as they are; every event would be scored wrongly."""
+    in_order(tmp_path, [0, 1, 2, 3, 4], named)
+    with pytest.raises(BundleError, match="names the features in another order"):
+        Model(load_bundle(tmp_path, "v1"))
 
 
 def test_reasons_add_up_to_the_log_odds(tmp_path: Path) -> None:
