@@ -33,6 +33,7 @@ _BY_SUFFIX: Final = {
     ".jsonl": Format.NDJSON,
     ".json": Format.NDJSON,
 }
+_SNIFFED_LINES: Final = 20
 _COUNTED_LINES: Final = 500  # between two calls that tell the progress
 
 
@@ -68,9 +69,10 @@ def open_source(
     """
     with _opened(path) as file:
         read = _counted(lines(file), on_bytes) if on_bytes else lines(file)
-        beginning = list(islice(read, 1))
-        chosen = form or _told(path, mapping) or _sniffed(beginning)
-        read = chain(beginning, read)
+        chosen = form or _told(path, mapping)
+        if chosen is None:
+            chosen, beginning = _sniffed(read, mapping)
+            read = chain(beginning, read)
         rows: Iterator[Row | Rejection] = json_rows(read)
         if chosen is Format.CSV:
             table = CsvRows(read, mapping.delimiter or ("\t" if path.suffix.lower() == ".tsv" else ","))
@@ -96,10 +98,25 @@ def _told(path: Path, mapping: Mapping) -> Format | None:
     return Format(mapping.format) if mapping.format else _BY_SUFFIX.get(path.suffix.lower())
 
 
-def _sniffed(beginning: list[Line]) -> Format:
-    """JSON begins with a brace, and no header of CSV does."""
-    raw = beginning[0].raw if beginning else None
-    return Format.NDJSON if raw is not None and raw.lstrip().startswith(b"{") else Format.CSV
+def _sniffed(read: Iterator[Line], mapping: Mapping) -> tuple[Format, list[Line]]:
+    """The format, and the lines that had to be read for it; as few as possible, since there may be no more yet.
+
+    JSON begins with a brace, and no header of CSV does. A first line that is neither may be a bad row of JSON.
+    """
+    known = {*field_names(), *mapping.columns.values()}
+    beginning: list[Line] = []
+    for line in islice(read, _SNIFFED_LINES):
+        beginning.append(line)
+        raw = line.raw or b""
+        if raw.lstrip().startswith(b"{"):
+            return Format.NDJSON, beginning
+        if line.number == 1 and known.intersection(_words(raw, mapping.delimiter or ",")):
+            return Format.CSV, beginning
+    return (Format.CSV if any(line.raw for line in beginning) else Format.NDJSON), beginning
+
+
+def _words(raw: bytes, delimiter: str) -> Iterator[str]:
+    return (cell.strip().strip('"') for cell in raw.decode(errors="replace").split(delimiter))
 
 
 def _counted(read: Iterator[Line], on_bytes: Callable[[int], None]) -> Iterator[Line]:
