@@ -11,7 +11,7 @@ from tests.simulation.kernel import Process
 from tests.simulation.scenario import POINTS
 
 SHORT_S, MIDDLE_S, LONG_S = 2.0, 12.0, 70.0
-POINT_PASSES_MAX = 6
+POINT_PASSES_MAX = 4
 HOUR_MS = 3_600_000
 
 
@@ -82,6 +82,9 @@ class Faults:
             "cut_writes": self._now(self._cut_writes),
             "outage": self._outage,
             "shuffle": partial(cluster.group.rebalance, shuffle=True),
+            "shuffle_at": self._at_point(lambda _: cluster.group.rebalance(shuffle=True)),
+            "expel": self._now(cluster.group.expel),
+            "expel_at": self._at_point(cluster.group.expel),
             "join": self._join,
             "twin": self._twin,
             "compaction": self._compact,

@@ -73,6 +73,11 @@ class Group:
             self._kernel.note("out of the group", member=member_id)
             self.rebalance()
 
+    def expel(self, process: Process) -> None:
+        """Its heartbeats are lost, and nothing else: it goes on and does not know."""
+        for member_id in [m for m, client in self._clients.items() if client.process is process]:
+            self.leave(member_id)
+
     def release(self, member_id: str, numbers: list[int]) -> None:
         """A member has given partitions up."""
         for number in numbers:
@@ -101,8 +106,7 @@ class Group:
 
     def _expire(self, process: Process, since_s: float) -> None:
         if process.silent_since_s == since_s:
-            for member_id in [m for m, client in self._clients.items() if client.process is process]:
-                self.leave(member_id)
+            self.expel(process)
 
     # --- generations ---
 

@@ -18,7 +18,7 @@ Callback = Callable[["MemberConsumer", list[TopicPartition]], None]
 POLL_COST_S = 0.0003
 STRETCH_S = 0.5
 """A poll may take longer than asked; it is woken early by whatever happens."""
-NOTICE_S = 1.0
+NOTICE_S = 2.0
 """For so long at most a consumer that is out of the group goes on as if it were not."""
 LEAVE_S = 1.0
 

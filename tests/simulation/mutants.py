@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -26,14 +26,27 @@ from consumer.transactions import Transactor
 from scoring.profile import Profile, pack, unpack
 
 Patch = pytest.MonkeyPatch
-Mutant = Callable[[Patch], None]
+Plant = Callable[[Patch], None]
+
+
+class Mutant(NamedTuple):
+    """A bug to plant, and what a seed needs to have a chance of meeting it."""
+
+    plant: Plant
+    kinds: tuple[str, ...]
+
+
 MUTANTS: dict[str, Mutant] = {}
 
 
-def mutant(plant: Mutant) -> Mutant:
-    """Makes it one of those that are tested."""
-    MUTANTS[plant.__name__] = plant
-    return plant
+def mutant(*kinds: str) -> Callable[[Plant], Plant]:
+    """Makes it one of those that are tested, on seeds with these kinds of circumstances."""
+
+    def add(plant: Plant) -> Plant:
+        MUTANTS[plant.__name__] = Mutant(plant, kinds)
+        return plant
+
+    return add
 
 
 def _around(patch: Patch, owner: type, name: str, call: Callable[..., Any]) -> None:
@@ -45,7 +58,7 @@ def _around(patch: Patch, owner: type, name: str, call: Callable[..., Any]) -> N
 # --- offsets ---
 
 
-@mutant
+@mutant()
 def offset_one_short(patch: Patch) -> None:
     """The offset of the last record is committed, not that of the next."""
 
@@ -57,7 +70,7 @@ def offset_one_short(patch: Patch) -> None:
     _around(patch, Processor, "prepare", prepare)
 
 
-@mutant
+@mutant()
 def offset_one_far(patch: Patch) -> None:
     """The offset after the next is committed."""
 
@@ -69,7 +82,7 @@ def offset_one_far(patch: Patch) -> None:
     _around(patch, Processor, "prepare", prepare)
 
 
-@mutant
+@mutant()
 def end_past_gathered_records(patch: Patch) -> None:
     """The end of a partition is committed although records before it are gathered and not part of the batch."""
 
@@ -100,7 +113,7 @@ def end_past_gathered_records(patch: Patch) -> None:
     _around(patch, Loop, "_prepare", prepare)
 
 
-@mutant
+@mutant("flood")
 def end_past_the_limit(patch: Patch) -> None:
     """The end of a partition is committed over the record at which the dead letter guard stopped."""
 
@@ -112,7 +125,7 @@ def end_past_the_limit(patch: Patch) -> None:
     _around(patch, Loop, "_transact", transact)
 
 
-@mutant
+@mutant()
 def end_forgotten(patch: Patch) -> None:
     """What is dropped at a rebalance includes ends that will not be told again."""
 
@@ -123,13 +136,13 @@ def end_forgotten(patch: Patch) -> None:
     _around(patch, Loop, "_discard", discard)
 
 
-@mutant
+@mutant()
 def ends_ignored(patch: Patch) -> None:
     """A caught-up partition's committed offset stays before the control records at its end."""
     patch.setattr(Loop, "_advance_past_ends", lambda self, _: self._ends.clear())
 
 
-@mutant
+@mutant()
 def start_offset_not_committed(patch: Patch) -> None:
     """A new partition is read before the group has committed where it starts."""
 
@@ -142,7 +155,7 @@ def start_offset_not_committed(patch: Patch) -> None:
 # --- undoing ---
 
 
-@mutant
+@mutant()
 def state_written_before_the_commit(patch: Patch) -> None:
     """Profiles go into the state while the transaction is open, and an abort leaves them there."""
 
@@ -154,7 +167,7 @@ def state_written_before_the_commit(patch: Patch) -> None:
     _around(patch, Batch, "put", put)
 
 
-@mutant
+@mutant()
 def rewind_forgotten(patch: Patch) -> None:
     """After an abort the consumer reads on from where it was: an abort does not move it."""
 
@@ -166,7 +179,7 @@ def rewind_forgotten(patch: Patch) -> None:
     _around(patch, Loop, "_rewind", rewind)
 
 
-@mutant
+@mutant()
 def open_batch_survives_an_abort(patch: Patch) -> None:
     """The batch that was prepared on top of the aborted one is committed all the same."""
 
@@ -179,7 +192,7 @@ def open_batch_survives_an_abort(patch: Patch) -> None:
     _around(patch, Loop, "_rewind", rewind)
 
 
-@mutant
+@mutant()
 def gathered_survives_an_abort(patch: Patch) -> None:
     """Records that were gathered before the abort are processed before those that are read again."""
 
@@ -191,7 +204,7 @@ def gathered_survives_an_abort(patch: Patch) -> None:
     _around(patch, Loop, "_rewind", rewind)
 
 
-@mutant
+@mutant()
 def records_from_before_a_rewind_taken(patch: Patch) -> None:
     """What was fetched before a seek took place is taken for what comes after it."""
 
@@ -216,7 +229,7 @@ def records_from_before_a_rewind_taken(patch: Patch) -> None:
 # --- the state of one batch and the next ---
 
 
-@mutant
+@mutant()
 def own_batch_not_seen(patch: Patch) -> None:
     """A lead's second event in a batch finds the profile as it was before the first, the duplicate check too."""
 
@@ -227,7 +240,7 @@ def own_batch_not_seen(patch: Patch) -> None:
     _around(patch, Batch, "profile", profile)
 
 
-@mutant
+@mutant()
 def batch_in_flight_not_seen(patch: Patch) -> None:
     """The batch that is prepared during a commit starts from the state before it."""
 
@@ -240,7 +253,7 @@ def batch_in_flight_not_seen(patch: Patch) -> None:
 # --- ownership ---
 
 
-@mutant
+@mutant()
 def state_kept_after_loss(patch: Patch) -> None:
     """A partition that comes back is taken up with the state that this instance had when it lost it."""
     kept: dict[tuple[int, int], tuple[Assignment, Leads]] = {}
@@ -260,7 +273,7 @@ def state_kept_after_loss(patch: Patch) -> None:
     _around(patch, Loop, "_activate", activate)
 
 
-@mutant
+@mutant("silent_loss")
 def membership_taken_at_the_commit(patch: Patch) -> None:
     """Records are committed under the membership of the commit, not of the poll."""
 
@@ -271,13 +284,13 @@ def membership_taken_at_the_commit(patch: Patch) -> None:
     _around(patch, Loop, "_transact", transact)
 
 
-@mutant
+@mutant("silent_loss")
 def silent_loss_not_noticed(patch: Patch) -> None:
     """Nobody compares what is committed with what the client holds."""
     patch.setattr(KafkaInput, "owned", lambda _: set(range(1000)))
 
 
-@mutant
+@mutant()
 def commit_without_membership(patch: Patch) -> None:
     """Offsets are sent without a member id: the broker cannot tell a zombie."""
 
@@ -289,7 +302,7 @@ def commit_without_membership(patch: Patch) -> None:
     _around(patch, Transactor, "submit", submit)
 
 
-@mutant
+@mutant()
 def revocation_does_not_wait(patch: Patch) -> None:
     """A partition is given up while its transaction is in flight, and the state is kept as if that had been aborted."""
 
@@ -303,7 +316,7 @@ def revocation_does_not_wait(patch: Patch) -> None:
 # --- restore ---
 
 
-@mutant
+@mutant()
 def restored_to_the_last_stable_offset(patch: Patch) -> None:
     """The changelog is read to its last stable offset: a transaction whose marker is late is missing."""
 
@@ -315,7 +328,7 @@ def restored_to_the_last_stable_offset(patch: Patch) -> None:
     _around(patch, ChangelogReader, "_end", end)
 
 
-@mutant
+@mutant()
 def restore_does_not_wait_for_markers(patch: Patch) -> None:
     """The changelog is read while transactions below the high watermark are open: its end comes too early."""
 
@@ -327,7 +340,7 @@ def restore_does_not_wait_for_markers(patch: Patch) -> None:
     _around(patch, ChangelogReader, "_end", end)
 
 
-@mutant
+@mutant()
 def offset_fetched_after_the_changelog(patch: Patch) -> None:
     """The changelog is read first and the committed offset fetched then: a commit in between is in one of them only."""
 
@@ -340,7 +353,7 @@ def offset_fetched_after_the_changelog(patch: Patch) -> None:
     _around(patch, BackgroundRestorer, "_attempt", attempt)
 
 
-@mutant
+@mutant()
 def pending_offsets_not_awaited(patch: Patch) -> None:
     """The committed offset is fetched while a transaction that has a newer one is open."""
 
@@ -351,7 +364,7 @@ def pending_offsets_not_awaited(patch: Patch) -> None:
     _around(patch, GroupOffsets, "_fetch", fetch)
 
 
-@mutant
+@mutant("retention")
 def purge_by_another_partitions_time(patch: Patch) -> None:
     """A lead of a partition that lags behind is forgotten before its next event, which came in time."""
 
@@ -364,13 +377,13 @@ def purge_by_another_partitions_time(patch: Patch) -> None:
     _around(patch, Batch, "apply_to_state", apply)
 
 
-@mutant
+@mutant("retention")
 def expiry_forgotten(patch: Patch) -> None:
     """A lead that has been away for longer than the retention goes on where it was."""
     patch.setattr("scoring.fold.expired", lambda *_: False)
 
 
-@mutant
+@mutant("retention")
 def tombstones_not_written(patch: Patch) -> None:
     """Leads are forgotten in memory and stay in the changelog."""
 
@@ -383,19 +396,19 @@ def tombstones_not_written(patch: Patch) -> None:
 # --- the ends of transactions ---
 
 
-@mutant
+@mutant("unknown_end")
 def unknown_end_taken_for_an_abort(patch: Patch) -> None:
     """A commit whose answer was lost is taken for aborted."""
     patch.setattr(Transactor, "_landed", lambda *_: False)
 
 
-@mutant
+@mutant("unknown_end")
 def unknown_end_taken_for_a_commit(patch: Patch) -> None:
     """A commit whose answer was lost is taken for committed."""
     patch.setattr(Transactor, "_landed", lambda *_: True)
 
 
-@mutant
+@mutant("late_end")
 def producer_kept_after_a_slow_end(patch: Patch) -> None:
     """The next transaction begins under the same epoch: a late copy of an end may end it."""
 
@@ -405,7 +418,7 @@ def producer_kept_after_a_slow_end(patch: Patch) -> None:
     _around(patch, Transactor, "_ending", ending)
 
 
-@mutant
+@mutant()
 def abort_not_told_to_the_loop(patch: Patch) -> None:
     """An aborted transaction counts as committed."""
 
@@ -416,7 +429,7 @@ def abort_not_told_to_the_loop(patch: Patch) -> None:
     _around(patch, Transactor, "_recover", recover)
 
 
-@mutant
+@mutant()
 def every_fencing_ends(patch: Patch) -> None:
     """A lone instance whose transaction timed out is taken for one of twins."""
 
@@ -426,7 +439,7 @@ def every_fencing_ends(patch: Patch) -> None:
     _around(patch, Fencing, "must_end", must_end)
 
 
-@mutant
+@mutant()
 def aborted_input_read(patch: Patch) -> None:
     """The input is read uncommitted: aborted events count."""
     from tests.simulation.logs import Log

@@ -18,7 +18,7 @@ from tests.simulation.upstream import Events, Upstream
 LETTERS = "abc"
 FENCED = 6
 ASK_EVERY_S = 0.25
-CATCH_UP_S = 400.0
+CATCH_UP_S = 200.0
 """For so long nothing is broken any more before everything must be caught up; the longest back-offs fit in easily."""
 
 

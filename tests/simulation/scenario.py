@@ -17,6 +17,9 @@ KINDS = (
     "lost_answers",
     "outage",
     "shuffle",
+    "shuffle_at",
+    "expel",
+    "expel_at",
     "join",
     "silent_loss",
     "late_end",
@@ -70,7 +73,7 @@ RETENTION_MS = DAY_MS // 1024
 class Scenario:
     """The parameters of a run; seconds are virtual."""
 
-    kinds: frozenset[str]
+    kinds: tuple[str, ...]
     partitions: int
     instances: int
     leads: int
@@ -103,15 +106,15 @@ def scenario_of(seed: int) -> Scenario:
     """The scenario of a seed."""
     chance = random.Random(f"scenario {seed}")
     density = chance.choice((0.1, 0.3, 0.5))
-    kinds = frozenset(kind for kind in KINDS if chance.random() < density)
+    kinds = tuple(kind for kind in KINDS if chance.random() < density)
     return Scenario(
         kinds=kinds,
         partitions=chance.choice((1, 2, 2, 3, 4)),
         instances=chance.choice((1, 2, 2, 3)),
         leads=chance.randint(2, 8),
         records=chance.randint(10, 50),
-        duration_s=chance.choice((5.0, 15.0, 40.0)),
-        strikes=chance.choice((2, 4, 8, 16)),
+        duration_s=chance.choice((3.0, 8.0, 25.0)),
+        strikes=chance.choice((4, 8, 16, 32)),
         max_batch=chance.choice((1, 3, 8, 20)),
         slice_records=chance.choice((1, 1, 2, 256)),
         dedup_window=chance.choice((1, 3, 8, 32)),
@@ -119,8 +122,8 @@ def scenario_of(seed: int) -> Scenario:
         latency_s=chance.choice((0.0005, 0.003, 0.02)),
         slow_share=chance.choice((0.0, 0.01, 0.05)),
         slow_s=chance.choice((0.2, 2.0, 10.0)),
-        slow_markers=chance.choice((0.0, 0.1, 0.5)),
-        marker_delay_s=chance.choice((0.1, 1.0, 6.0)),
+        slow_markers=chance.choice((0.0, 0.3, 0.7)),
+        marker_delay_s=chance.choice((0.3, 2.0, 6.0)),
         session_s=chance.choice((1.0, 3.0, 10.0)),
         transaction_timeout_s=chance.choice((4.0, 15.0)),
         error_share=chance.choice((0.02, 0.1, 0.25)),
