@@ -25,13 +25,16 @@ _GONE = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError
 class KafkaInput:
     """Implements `consumer.ports.Input`.
 
-    Partitions are assigned paused at their end and stay so until `start`: nothing is fetched before the state is
-    there, and the group keeps its member meanwhile.
+    Partitions are assigned at their end, and nothing is given of them until `start`, when the state is there; the group
+    keeps its member meanwhile. Where the end is the client asks the broker, and the answer moves the partition there
+    even if a seek has come before it (librdkafka#2256): what was written in between would never be read. So a partition
+    is sought only once it was heard of, be it by a record or by its end; it is paused then, and resumed with the seek.
     """
 
     def __init__(self, consumer: Consumer, topic: str, at: At = nowhere) -> None:
         self._consumer, self._topic, self._at = consumer, topic, at
         self._seeks: dict[int, int] = {}
+        self._heard_of: set[int] = set()
         self._started: set[int] = set()
         self._to_resume: set[int] = set()
         self._paused = False
@@ -42,8 +45,6 @@ class KafkaInput:
         def assigned(consumer: Consumer, partitions: list[TopicPartition]) -> None:
             ends = [TopicPartition(self._topic, p.partition, OFFSET_END) for p in partitions]
             consumer.incremental_assign(ends)
-            if ends:
-                consumer.pause(ends)
             self._forget([p.partition for p in partitions])
             listener.assigned([p.partition for p in partitions])
 
@@ -103,11 +104,14 @@ class KafkaInput:
     def _forget(self, numbers: list[int]) -> None:
         for number in numbers:
             self._seeks.pop(number, None)
+            self._heard_of.discard(number)
             self._started.discard(number)
             self._to_resume.discard(number)
 
     def _seek(self) -> None:
         for number, offset in list(self._seeks.items()):
+            if number not in self._heard_of:
+                continue
             try:
                 self._consumer.seek(TopicPartition(self._topic, number, offset))
             except KafkaException as error:
@@ -136,9 +140,12 @@ class KafkaInput:
         for message in messages:
             number: int = message.partition()  # type: ignore[assignment]
             error = message.error()
+            readable = number in started and number not in waiting
+            if not readable:
+                self._hear_of(number, error)
             if error is not None:
                 self._on_error(error, number, message.offset(), ends)
-            elif number in started and number not in waiting:
+            elif readable:
                 add(
                     Record(
                         number,
@@ -150,6 +157,12 @@ class KafkaInput:
                     )
                 )
         return Polled(records, ends)
+
+    def _hear_of(self, number: int, error: KafkaError | None) -> None:
+        """The first record or end of an assigned partition: the client knows where it is."""
+        if number not in self._heard_of and (error is None or error.code() == KafkaError._PARTITION_EOF):
+            self._heard_of.add(number)
+            self._consumer.pause([TopicPartition(self._topic, number)])
 
     def _on_error(self, error: KafkaError, number: int, offset: int | None, ends: dict[int, int]) -> None:
         code = error.code()

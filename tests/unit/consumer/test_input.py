@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from confluent_kafka import OFFSET_END, KafkaError
+from confluent_kafka import OFFSET_END, KafkaError, Message
 
 from consumer.input import KafkaInput
 from consumer.records import Headers, Polled
@@ -42,9 +42,18 @@ class Bench:
         self.source = KafkaInput(self.consumer.client, TOPIC)
         self.source.subscribe(self.listener)
 
+    def assigned(self, *numbers: int, room: int = 100) -> Bench:
+        """Partitions are assigned, and the client has found their ends."""
+        self.consumer.rebalance("assign", *numbers)
+        for number in numbers:
+            self.consumer.queue.append(end(99, partition=number))
+            assert self.poll(room) == Polled([], {})
+        self.consumer.calls.clear()
+        return self
+
     def reading(self, *numbers: int) -> Bench:
         """Partitions are assigned, started at 0 and read."""
-        self.consumer.rebalance("assign", *numbers)
+        self.assigned(*numbers)
         for number in numbers:
             self.source.start(number, 0)
         self.source.poll(0.0, 10)
@@ -66,13 +75,61 @@ def bench() -> Bench:
 # --- the assignment ---
 
 
-def test_assigned_partitions_wait_paused_at_their_end(bench: Bench) -> None:
-    """Nothing is fetched before the state is there; both are done before the listener hears."""
+def test_partitions_are_assigned_at_their_end(bench: Bench) -> None:
+    """Nothing that need not be is fetched before the state is there; the listener hears afterwards."""
     bench.consumer.rebalance("assign", 1, 2)
-    ends = {1: OFFSET_END, 2: OFFSET_END}
-    assert bench.consumer.calls == [("incremental_assign", ends), ("pause", ends)]
+    assert bench.consumer.calls == [("incremental_assign", {1: OFFSET_END, 2: OFFSET_END})]
     assert bench.listener.heard == [("assigned", [1, 2])]
-    assert bench.listener.seen == ["incremental_assign", "pause"]
+    assert bench.listener.seen == ["incremental_assign"]
+
+
+@pytest.mark.parametrize("heard", [end(7, partition=1), message(7, partition=1)], ids=["end", "record"])
+def test_a_partition_is_paused_once_it_is_heard_of(bench: Bench, heard: Message) -> None:
+    """By a record or by its end, of which nothing is given; once."""
+    bench.consumer.rebalance("assign", 1)
+    bench.consumer.calls.clear()
+    bench.consumer.queue.extend([heard, message(8, partition=1)])
+    assert bench.poll() == Polled([], {})
+    assert [(name, list(given)) for name, given in bench.consumer.calls] == [("pause", [1])]
+
+
+def test_a_partition_is_not_sought_before_it_is_heard_of(bench: Bench) -> None:
+    """The client still asks where the end is; the answer would undo the seek, and what lies before it be lost."""
+    bench.consumer.rebalance("assign", 1)
+    bench.consumer.calls.clear()
+    bench.source.start(1, 0)
+    bench.poll()
+    assert bench.consumer.calls == []
+    bench.consumer.queue.append(end(7, partition=1))
+    assert bench.poll() == Polled([], {})
+    bench.poll()
+    assert [(name, list(given)) for name, given in bench.consumer.calls] == [
+        ("pause", [1]),
+        ("seek", [1]),
+        ("resume", [1]),
+    ]
+
+
+def test_an_error_tells_nothing_of_where_a_partition_is(bench: Bench) -> None:
+    """Only its records and its end do."""
+    bench.consumer.rebalance("assign", 1)
+    bench.source.start(1, 0)
+    bench.consumer.calls.clear()
+    bench.consumer.queue.append(told(KafkaError._TRANSPORT, partition=1))
+    bench.poll()
+    bench.poll()
+    assert bench.consumer.calls == []
+
+
+def test_a_partition_that_comes_back_must_be_heard_of_again(bench: Bench) -> None:
+    """Its end is asked for anew."""
+    bench.reading(1)
+    bench.consumer.rebalance("revoke", 1)
+    bench.consumer.rebalance("assign", 1)
+    bench.source.start(1, 0)
+    bench.consumer.calls.clear()
+    bench.poll()
+    assert bench.consumer.calls == []
 
 
 def test_an_empty_assignment_is_told(bench: Bench) -> None:
@@ -91,8 +148,7 @@ def test_nothing_is_given_of_a_partition_that_was_not_started(bench: Bench) -> N
 
 def test_a_started_partition_is_sought_and_then_resumed(bench: Bench) -> None:
     """In this order: the other way round records of the end would come first."""
-    bench.consumer.rebalance("assign", 1, 2)
-    bench.consumer.calls.clear()
+    bench.assigned(1, 2)
     bench.source.start(2, 17)
     assert bench.consumer.calls == []  # not before the next poll
     bench.poll()
@@ -230,7 +286,7 @@ def test_the_last_rewind_counts(bench: Bench) -> None:
 
 def test_a_seek_that_fails_is_made_again(bench: Bench) -> None:
     """The fetcher of a new partition may not have started; until then it stays paused and its records are dropped."""
-    bench.consumer.rebalance("assign", 1)
+    bench.assigned(1)
     bench.source.start(1, 17)
     bench.consumer.script.then("seek", fault(KafkaError._STATE))
     bench.consumer.queue.append(message(99, partition=1))
@@ -276,7 +332,7 @@ def test_a_partition_that_starts_under_back_pressure_waits_with_the_others(bench
     """It is sought, and resumed once there is room."""
     bench.reading(1)
     bench.poll(0)
-    bench.consumer.rebalance("assign", 2)
+    bench.assigned(2, room=0)
     bench.source.start(2, 17)
     bench.consumer.calls.clear()
     bench.poll(0)
@@ -289,7 +345,7 @@ def test_a_partition_whose_seek_waits_is_not_resumed_with_the_others(bench: Benc
     """Else it would be read from its end."""
     bench.reading(1)
     bench.poll(0)
-    bench.consumer.rebalance("assign", 2)
+    bench.assigned(2, room=0)
     bench.source.start(2, 17)
     bench.consumer.script.then("seek", fault(KafkaError._STATE), fault(KafkaError._STATE))
     bench.poll(0)
