@@ -63,7 +63,7 @@ def demo(
     try:
         well = run_demo(request, console(), SystemClock())
     except KeyboardInterrupt:
-        typer.echo("Interrupted. The scorer, the topics and the broker that were started for the demo are gone.")
+        typer.echo("Interrupted. Nothing of the demo is left running.")
         raise typer.Exit(INTERRUPTED) from None
     if not well:
         raise typer.Exit(1)

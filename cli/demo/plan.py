@@ -41,6 +41,13 @@ class Plan:
         return self.events / self.rate
 
     @property
+    def too_short(self) -> str:
+        """Why there is no outage, where the plan has none."""
+        if self.events < _OUTAGE_EVENTS_MIN:
+            return f"{self.events} events are too few, {_OUTAGE_EVENTS_MIN} are enough"
+        return f"{self.duration_s:.1f} s of traffic are too short, {_OUTAGE_MIN_S / _OUTAGE_SHARE:g} s are enough"
+
+    @property
     def outage_at(self) -> int:
         """After how many sent events the model goes away."""
         return self.events // 2

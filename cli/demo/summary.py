@@ -9,8 +9,8 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from cli.demo.audit import Audit
 from cli.demo.exposition import Histogram
+from cli.demo.ledger import Audit
 from cli.demo.outage import Outage
 from cli.demo.sample import BUDGET_EDGE_S, Sample
 from cli.demo.state import State
@@ -112,8 +112,7 @@ def _model(story: Story) -> str:
 def _outage(story: Story) -> str:
     outage, plan = story.outage, story.state.plan
     if outage.began is None or outage.ended is None:
-        why = "there is no model" if story.state.model is None else f"{plan.duration_s:.1f} s of traffic are too short"
-        return f"none: {why}"
+        return "none: there is no model" if story.state.model is None else f"none: {plan.too_short}"
     start, end = outage.began, outage.ended
     decided = story.audit.decided
     first, again = decided.first_after(start.at_ms, by_model=False), decided.first_after(end.at_ms, by_model=True)
@@ -138,7 +137,7 @@ def _outcomes(audit: Audit) -> str:
 def _exactly_once(audit: Audit) -> str:
     if audit.faults:
         return "VIOLATED, see above"
-    return f"read back: {audit.with_one_outcome:,} of {audit.inputs:,} input offsets have exactly one outcome"
+    return f"read back: {audit.inputs:,} of {audit.inputs:,} input offsets have exactly one outcome"
 
 
 def _decisions(story: Story) -> Table:
