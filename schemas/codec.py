@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas import reading, released
+from schemas.compiling import UNSURE, compiled_writer
 from schemas.errors import (
     RegistryRefusedError,
     RegistryUnavailableError,
@@ -59,7 +60,7 @@ class Codec:
     def __init__(self, schema_name: str, *, subject: str = "", registry: Registry | None = None) -> None:
         self._name, self._subject, self._registry = schema_name, subject, registry
         self._schema = released.current(schema_name)
-        self._write = writer_of(self._schema)
+        self._write, self._write_fast = writer_of(self._schema), compiled_writer(self._schema)
         self._readers: dict[bytes, Read] = {}  # by the head of a frame; only heads of known schemas get in
         self._head = b""
         self.fingerprint = self._schema.fingerprint
@@ -93,9 +94,13 @@ class Codec:
             RegistryUnavailableError: At the first call, unless `register` was called.
             RegistryRefusedError: Likewise.
         """
-        out = bytearray(self._head or self.register())
-        self._write(out, datum)
-        return bytes(out)
+        head = self._head or self.register()
+        try:
+            return self._write_fast(head, datum)
+        except UNSURE:  # wrong, or unusual: said or written here
+            out = bytearray(head)
+            self._write(out, datum)
+            return bytes(out)
 
     def register(self) -> bytes:
         """Registers the schema, if there is a registry; call it at start, so that faults show there.

@@ -1,4 +1,4 @@
-"""The schemas of this project: the current ones and every version ever released. The only importer of fastavro.
+"""The schemas of this project: the current ones and every version ever released.
 
 A schema's identity is the CRC-64-AVRO fingerprint of its canonical form, which leaves out documentation, defaults and
 logical types: two texts that differ only in those are one schema on the wire.
