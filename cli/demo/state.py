@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
 from cli.demo.exposition import Histogram
@@ -77,7 +77,7 @@ class State:
                 found.append(None)
                 continue
             last = min(last, len(sent_at) - 1)
-            first = min(max(bisect_left(sent_at, start) - 1, 0), last - 1)
+            first = min(bisect_right(sent_at, start), last) - 1
             found.append(_between(self.samples[first][1], self.samples[last][1]))
         return found
 

@@ -116,10 +116,10 @@ def _outage(story: Story) -> str:
     start, end = outage.began, outage.ended
     decided = story.audit.decided
     first, again = decided.first_after(start.at_ms, by_model=False), decided.first_after(end.at_ms, by_model=True)
-    rules = "never" if first is None else f"{(first - start.at_ms) / 1000:.2f} s later"
-    model = "never" if again is None else f"{(again - end.at_ms) / 1000:.2f} s after that"
+    rules = "never answered" if first is None else f"answered after {(first - start.at_ms) / 1000:.2f} s"
+    model = "never again" if again is None else f"again {(again - end.at_ms) / 1000:.2f} s after its end"
     lasted = end.at_s - start.at_s
-    return f"the model hung for {lasted:.1f} s; the rules answered from {rules}, the model again {model}"
+    return f"the model hung for {lasted:.1f} s; the rules {rules}, the model {model}"
 
 
 def _fallback(audit: Audit) -> str:
