@@ -71,6 +71,7 @@ class Faults:
     def __init__(self, cluster: Cluster, fleet: Fleet) -> None:
         self._cluster, self._fleet = cluster, fleet
         self._kernel, self._chance = cluster.kernel, cluster.kernel.random
+        self._ends_s = 0.0
         self._deeds: dict[str, Callable[[], None]] = {
             "crash": self._now(self._crash),
             "crash_at": self._at_point(self._crash),
@@ -80,6 +81,7 @@ class Faults:
             "cut": self._now(self._cut),
             "cut_at": self._at_point(self._cut),
             "cut_writes": self._now(self._cut_writes),
+            "cut_writes_at": self._at_point(self._cut_writes),
             "outage": self._outage,
             "shuffle": partial(cluster.group.rebalance, shuffle=True),
             "shuffle_at": self._at_point(lambda _: cluster.group.rebalance(shuffle=True)),
@@ -111,6 +113,11 @@ class Faults:
             self._mend(instance.process)
             self._mend_writes(instance.process)
 
+    @property
+    def over(self) -> bool:
+        """Whether all have ended by themselves."""
+        return self._kernel.now_s >= self._ends_s
+
     def _strike(self, kind: str) -> None:
         if not self._cluster.calm:
             self._kernel.note("strike", kind=kind)
@@ -135,8 +142,11 @@ class Faults:
 
         return strike
 
-    def _duration_s(self) -> float:
-        return self._chance.random() * self._chance.choice((SHORT_S, MIDDLE_S, LONG_S))
+    def _later(self, end: Callable[[], None], factor: float = 1.0) -> None:
+        """Ends a fault after some time."""
+        seconds = factor * self._chance.random() * self._chance.choice((SHORT_S, MIDDLE_S, LONG_S))
+        self._ends_s = max(self._ends_s, self._kernel.now_s + seconds)
+        self._kernel.at(seconds, end)
 
     # --- one process ---
 
@@ -156,7 +166,7 @@ class Faults:
     def _freeze(self, process: Process) -> None:
         self._cluster.group.silent(process)
         self._kernel.stop(process)
-        self._kernel.at(self._duration_s(), partial(self._thaw, process))
+        self._later(partial(self._thaw, process))
         if self._kernel.current is not None:
             self._kernel.sleep(0.0)  # here, not at the next request
 
@@ -169,7 +179,7 @@ class Faults:
     def _cut(self, process: Process) -> None:
         self._cluster.group.silent(process)
         process.cut = True
-        self._kernel.at(self._duration_s(), partial(self._mend, process))
+        self._later(partial(self._mend, process))
 
     def _mend(self, process: Process) -> None:
         if process.cut:
@@ -180,7 +190,7 @@ class Faults:
 
     def _cut_writes(self, process: Process) -> None:
         process.writes_cut = True
-        self._kernel.at(2 * self._duration_s(), partial(self._mend_writes, process))
+        self._later(partial(self._mend_writes, process), factor=2.0)
 
     def _mend_writes(self, process: Process) -> None:
         process.writes_cut = False
@@ -194,7 +204,7 @@ class Faults:
 
     def _outage(self) -> None:
         self._cluster.network.outage = True
-        self._kernel.at(self._duration_s(), self._end_outage)
+        self._later(self._end_outage)
 
     def _end_outage(self) -> None:
         self._cluster.network.outage = False

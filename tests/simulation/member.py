@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import OFFSET_END, KafkaError, TopicPartition
 
 from tests.simulation.cluster import EVENTS, Cluster
 from tests.simulation.group import Membership
@@ -25,7 +25,10 @@ LEAVE_S = 1.0
 
 @dataclass(slots=True)
 class _Fetch:
-    position: int
+    asked_s: float
+    """When the brokers will have answered where the end is; the answer overrides a seek (librdkafka#2256)."""
+    position: int = -1
+    placed: bool = False
     paused: bool = False
     end_told: int = -1
 
@@ -97,8 +100,9 @@ class MemberConsumer:
 
     def incremental_assign(self, partitions: list[TopicPartition]) -> None:
         for partition in partitions:
-            number = partition.partition
-            self._fetches[number] = _Fetch(self._cluster.events(number).stable_end)
+            assert partition.offset == OFFSET_END
+            answer_s = self._kernel.now_s + self._kernel.random.expovariate(20)
+            self._fetches[partition.partition] = _Fetch(answer_s)
 
     def assignment(self) -> list[TopicPartition]:
         return [TopicPartition(EVENTS, number) for number in self._fetches]
@@ -222,6 +226,10 @@ class MemberConsumer:
 
     def _fetch(self, number: int, fetch: _Fetch) -> SimulatedMessage | None:
         log = self._cluster.events(number)
+        if not fetch.placed:
+            if self._kernel.now_s < fetch.asked_s:
+                return None
+            fetch.position, fetch.placed = log.stable_end, True
         found = log.first_committed(fetch.position)
         if found is not None:
             fetch.position = found[0] + 1

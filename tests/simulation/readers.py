@@ -131,12 +131,22 @@ class SimulatedAdmin:
             answers[partition] = self._answer(end, request_timeout)
         return answers
 
+    def list_topics(self, topic: str, timeout: float) -> None:  # noqa: ARG002 - as the client has it
+        """Refreshes what the client knows."""
+        try:
+            self._cluster.network.call(self._process, lambda: None, timeout_s=timeout)
+        except NoAnswerError:
+            fail(KafkaError._TRANSPORT)
+
     def _answer(self, request: Callable[[], Any], timeout_s: float) -> Future[Any]:
         answer: Future[Any] = Future()
         try:
             offset = self._cluster.network.call(self._process, request, timeout_s=timeout_s)
         except NoAnswerError:
-            answer.set_exception(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
+            if self._cluster.kernel.random.random() < 0.5:
+                answer.set_result(SimpleNamespace(offset=NO_OFFSET))  # so the client tells of a silent broker
+            else:
+                answer.set_exception(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
         else:
             answer.set_result(SimpleNamespace(offset=offset))
         return answer

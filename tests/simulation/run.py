@@ -94,7 +94,9 @@ class World:
 
     def _struck(self) -> bool:
         self._supervise()
-        return self._kernel.now_s >= self.cluster.scenario.duration_s and self._upstream.done
+        scenario = self.cluster.scenario
+        over = self._kernel.now_s >= scenario.duration_s and self._upstream.done
+        return over and (self._faults.over or not scenario.patient)
 
     def _caught_up(self) -> bool:
         self._supervise()
@@ -124,7 +126,7 @@ class World:
 
     def _allowed(self, letter: str, code: int) -> bool:
         scenario = self.cluster.scenario
-        network = any(scenario.has(kind) for kind in ("cut", "cut_at", "outage"))
+        network = any(scenario.has(kind) for kind in ("cut", "cut_at", "cut_writes", "cut_writes_at", "outage"))
         return (
             code == 0
             or (code == 3 and network)

@@ -14,6 +14,7 @@ KINDS = (
     "cut",
     "cut_at",
     "cut_writes",
+    "cut_writes_at",
     "lost_answers",
     "outage",
     "shuffle",
@@ -79,6 +80,8 @@ class Scenario:
     leads: int
     records: int
     duration_s: float
+    patient: bool
+    """Faults end in their own time; else all of them end once the input is written."""
     strikes: int
     """How many faults at a time of their own or at a point."""
     max_batch: int
@@ -114,6 +117,7 @@ def scenario_of(seed: int) -> Scenario:
         leads=chance.randint(2, 8),
         records=chance.randint(10, 50),
         duration_s=chance.choice((3.0, 8.0, 25.0)),
+        patient=chance.random() < 0.3,
         strikes=chance.choice((4, 8, 16, 32)),
         max_batch=chance.choice((1, 3, 8, 20)),
         slice_records=chance.choice((1, 1, 2, 256)),
