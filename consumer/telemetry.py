@@ -5,12 +5,18 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+import structlog
 
 from consumer.batch import Batch, Tally
 from runtime.clock import Clock
 from runtime.metrics import Metrics
+from scoring.stream_gates import LIMITS, StreamGates
+
+log = structlog.get_logger(__name__)
 
 STUCK_AFTER_S = 30.0
+ALARMS_EVERY_S = 60.0
+"""A ratio may cross its limit to and fro with every batch: it is told of once a minute."""
 
 
 class Progress:
@@ -36,6 +42,9 @@ class MetricsTelemetry:
 
     def __init__(self, metrics: Metrics, progress: Progress, clock: Clock) -> None:
         self._metrics, self._progress, self._clock = metrics, progress, clock
+        self._alarms: list[str] = []
+        self._alarms_from_s = 0.0
+        """Before that no change of the alarms is logged."""
 
     def turned(self, phase: str) -> None:
         """The loop begins another phase of a turn."""
@@ -55,6 +64,22 @@ class MetricsTelemetry:
         self._observe(batch.tally)
         for gate, ratio in batch.gates.ratios()._asdict().items():
             self._metrics.set_gate_ratio(gate, ratio)
+        self._tell_alarms(batch.gates)
+
+    def _tell_alarms(self, gates: StreamGates) -> None:
+        alarms, now_s = gates.alarms(), self._clock.monotonic()
+        if alarms == self._alarms or now_s < self._alarms_from_s:
+            return
+        self._alarms, self._alarms_from_s = alarms, now_s + ALARMS_EVERY_S
+        if not alarms:
+            log.info("stream_gates_quiet", next="nothing")
+            return
+        ratios = gates.ratios()._asdict()
+        log.warning(
+            "stream_gates_alarm",
+            over={gate: f"{ratios[gate]:.3f}, limit {LIMITS[gate]}" for gate in alarms},
+            next="scoring goes on; see whether an upstream stopped sending a field, or whether the traffic changed",
+        )
 
     def _count(self, tally: Tally) -> None:
         metrics = self._metrics

@@ -17,6 +17,9 @@ LIMITS: Final = {
 }
 """The gates, and the ratio above which each alarms."""
 
+ALARM_FROM: Final = 100
+"""Profile updates, or events, that a gate must have seen to alarm: one of the first ten lacking a field says little."""
+
 _POINTS: Final = 10  # engagement is a whole number of tenths: summed as such, a running sum does not drift
 
 
@@ -73,9 +76,11 @@ class StreamGates:
         return Ratios(*self._updates.shares(), self._shift())
 
     def alarms(self) -> list[str]:
-        """The gates that are past their limit."""
+        """The gates that are past their limit, once they have seen `ALARM_FROM` records."""
         ratios = self.ratios()._asdict()
-        return [gate for gate, limit in LIMITS.items() if (ratios[gate] or 0.0) > limit]
+        updates, events = self._updates.count >= ALARM_FROM, self._engagement.count >= ALARM_FROM
+        judged = {gate: events if gate == "engagement_shift" else updates for gate in LIMITS}
+        return [gate for gate, limit in LIMITS.items() if judged[gate] and (ratios[gate] or 0.0) > limit]
 
     def copy(self) -> "StreamGates":
         """A second set in the same state, to be dropped should the batch abort."""
@@ -98,20 +103,20 @@ class StreamGates:
 class _Flags:
     """What the last `size` profile updates lack, three bits each, and how many lack what."""
 
-    __slots__ = ("_at", "_count", "_lacking", "_values")
+    __slots__ = ("_at", "_lacking", "_values", "count")
 
     def __init__(self, size: int) -> None:
         self._values = bytearray(size)
         self._at = 0  # where the next goes: the place of the oldest
-        self._count = 0
+        self.count = 0
         self._lacking = [0] * 8  # by the three bits together
 
     def add(self, flags: int) -> None:
         at, values = self._at, self._values
-        if self._count == len(values):
+        if self.count == len(values):
             self._lacking[values[at]] -= 1
         else:
-            self._count += 1
+            self.count += 1
         self._lacking[flags] += 1
         values[at] = flags
         self._at = (at + 1) % len(values)
@@ -120,26 +125,26 @@ class _Flags:
         return self._share(1), self._share(2), self._share(4)
 
     def _share(self, bit: int) -> float | None:
-        if not self._count:
+        if not self.count:
             return None
-        return sum(n for flags, n in enumerate(self._lacking) if flags & bit) / self._count
+        return sum(n for flags, n in enumerate(self._lacking) if flags & bit) / self.count
 
     def copy(self) -> "_Flags":
         copied = _Flags.__new__(_Flags)
         copied._values, copied._lacking = self._values[:], self._lacking[:]
-        copied._at, copied._count = self._at, self._count
+        copied._at, copied.count = self._at, self.count
         return copied
 
 
 class _Ring:
     """The last `size` whole numbers and their running sum."""
 
-    __slots__ = ("_at", "_count", "_sum", "_values")
+    __slots__ = ("_at", "_sum", "_values", "count")
 
     def __init__(self, size: int) -> None:
         self._values = np.zeros(size, dtype=np.int64)
         self._at = 0  # where the next goes: the place of the oldest
-        self._count = 0
+        self.count = 0
         self._sum = 0
 
     def extend(self, values: NDArray[np.int64]) -> None:
@@ -149,13 +154,13 @@ class _Ring:
         self._sum += int(values.sum()) - int(self._values[places].sum())
         self._values[places] = values
         self._at = (self._at + len(values)) % size
-        self._count = min(self._count + len(values), size)
+        self.count = min(self.count + len(values), size)
 
     def mean(self) -> float | None:
-        return self._sum / self._count if self._count else None
+        return self._sum / self.count if self.count else None
 
     def copy(self) -> "_Ring":
         copied = _Ring.__new__(_Ring)
         copied._values = self._values.copy()
-        copied._at, copied._count, copied._sum = self._at, self._count, self._sum
+        copied._at, copied.count, copied._sum = self._at, self.count, self._sum
         return copied

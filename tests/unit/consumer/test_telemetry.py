@@ -7,9 +7,13 @@ from typing import Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
-from consumer.telemetry import STUCK_AFTER_S, MetricsTelemetry, Progress
+from consumer.batch import Batch
+from consumer.telemetry import ALARMS_EVERY_S, STUCK_AFTER_S, MetricsTelemetry, Progress
 from runtime.metrics import Metrics
+from scoring.profile import Profile
+from scoring.stream_gates import StreamGates
 from tests.unit.consumer.bench import Bench, PerRow, event_record, exposed
 from tests.unit.consumer.fakes import START_MS, FakeClock, record
 
@@ -128,6 +132,40 @@ def test_the_gates_are_those_after_the_batch(shown: Shown) -> None:
     shown.telemetry.committed(bench.prepared(event_record(1, event_type="PROFILE_UPDATE", company_headcount=5)))
     assert shown['stream_gate_ratio{gate="null_headcount"}'] == 0.0
     assert shown['stream_gate_ratio{gate="email_completeness"}'] == 1.0
+
+
+def with_updates(*complete: bool) -> Batch:
+    """A batch after which so many profile updates were seen, with e-mail address or without."""
+    batch = Bench().prepared(event_record(0))
+    batch.gates = StreamGates()
+    for contactable in complete:
+        batch.gates.add_update(Profile(contactable=contactable, company_headcount=1, created_at=1))
+    return batch
+
+
+def test_a_gate_past_its_limit_is_logged_once(shown: Shown) -> None:
+    """With ratio and limit, and again when it is over; not at every batch."""
+    bad, good = with_updates(*[True] * 940, *[False] * 60), with_updates(*[True] * 1000)
+    with capture_logs() as logs:
+        for batch in (good, bad, bad, good, good):
+            shown.telemetry.committed(batch)
+            shown.clock.sleep(ALARMS_EVERY_S)
+    assert [(line["log_level"], line["event"]) for line in logs] == [
+        ("warning", "stream_gates_alarm"),
+        ("info", "stream_gates_quiet"),
+    ]
+    assert logs[0]["over"] == {"email_completeness": "0.060, limit 0.05"}
+
+
+def test_a_gate_that_crosses_its_limit_to_and_fro_fills_no_log(shown: Shown) -> None:
+    """At most one line a minute."""
+    bad, good = with_updates(*[False] * 1000), with_updates(*[True] * 1000)
+    with capture_logs() as logs:
+        for _ in range(100):
+            shown.telemetry.committed(bad)
+            shown.telemetry.committed(good)
+            shown.clock.sleep(1.0)
+    assert len(logs) == 2
 
 
 def test_a_transaction_of_offsets_alone_is_no_batch(shown: Shown) -> None:

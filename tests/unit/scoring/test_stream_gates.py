@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoring.profile import Profile
-from scoring.stream_gates import LIMITS, WINDOW, Ratios, StreamGates
+from scoring.stream_gates import ALARM_FROM, LIMITS, WINDOW, Ratios, StreamGates
 
 COMPLETE = Profile(contactable=True, company_headcount=10, created_at=5)
 
@@ -125,6 +125,24 @@ def test_an_alarm_is_past_the_limit(lacking: int, alarms: list[str]) -> None:
     gates = StreamGates()
     for n in range(WINDOW):
         gates.add_update(Profile(company_headcount=1, created_at=1, contactable=n >= lacking))
+    assert gates.alarms() == alarms
+
+
+@pytest.mark.parametrize(("seen", "alarms"), [(ALARM_FROM - 1, []), (ALARM_FROM, ["email_completeness"])])
+def test_a_gate_that_has_seen_little_does_not_alarm(seen: int, alarms: list[str]) -> None:
+    """Though its ratio is shown."""
+    gates = StreamGates()
+    for _ in range(seen):
+        gates.add_update(Profile(company_headcount=1, created_at=1))
+    assert gates.alarms() == alarms
+    assert gates.ratios().email_completeness == 1.0
+
+
+@pytest.mark.parametrize(("mean", "alarms"), [(12.5, []), (12.6, ["engagement_shift"]), (7.4, ["engagement_shift"])])
+def test_engagement_a_quarter_off_the_baseline_is_no_alarm_yet(mean: float, alarms: list[str]) -> None:
+    """More is, in both directions."""
+    gates = StreamGates(baseline_engagement=10.0)
+    gates.add_engagement(np.full(ALARM_FROM, mean))
     assert gates.alarms() == alarms
 
 
