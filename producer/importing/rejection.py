@@ -27,3 +27,12 @@ class Rejection(NamedTuple):
     line: int
     code: str
     message: str
+
+
+def shown(text: str) -> str:
+    """A column's name or event type as messages may show it: in a wrong file or mapping it may be an address.
+
+    >>> shown("user_id"), shown("jo@example.com")
+    ('user_id', '(not shown)')
+    """
+    return "(not shown)" if "@" in text else text

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from producer.importing.lines import LINE_BYTES_MAX, Line
-from producer.importing.rejection import Rejection
+from producer.importing.rejection import Rejection, shown
 from producer.importing.translate import Row
 from runtime.errors import ConfigurationError
 from schemas.ndjson import kind
@@ -77,7 +77,7 @@ class CsvRows:
         if not cells or not all(cells):
             raise ConfigurationError("The file's first line is no CSV header: a name for every column")
         if twice := sorted({cell for cell in cells if cells.count(cell) > 1}):
-            raise ConfigurationError(f"The header names columns twice: {', '.join(twice)}")
+            raise ConfigurationError(f"The header names columns twice: {', '.join(map(shown, twice))}")
         return cells
 
     def _row(self, first: Line) -> Row | Rejection:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from producer.importing.rejection import Rejection, RowError
+from producer.importing.rejection import Rejection, RowError, shown
 from producer.importing.translate import Row, Translator
 from producer.pace import Pacer
 from producer.sinks import Sink
@@ -69,7 +69,7 @@ def _import(row: Row, translator: Translator, sink: Sink, pacer: Pacer, summary:
         lead_id, at = outcome
         summary.converted[lead_id] = min(at, summary.converted.get(lead_id, at))
     if event is None:
-        summary.skipped[kind] += 1
+        summary.skipped[shown(kind)] += 1
         return None
     pacer.hold(event["occurred_at"])
     sink.write(event)

@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 from producer.files import STANDARD
 from producer.importing.lines import Line, lines
 from producer.importing.mapping import Mapping
-from producer.importing.rejection import Rejection
+from producer.importing.rejection import Rejection, shown
 from producer.importing.rows import CsvRows, json_rows
 from producer.importing.translate import Row
 from runtime.errors import ConfigurationError
@@ -130,13 +130,14 @@ def _require_columns(header: list[str], mapping: Mapping) -> None:
     if mapping.chooses_columns:
         missing = sorted(set(mapping.columns.values()) - set(header))
         if missing:
-            have = ", ".join(header)
+            have = ", ".join(map(shown, header))
             raise ConfigurationError(
                 f"The mapping names columns that are not there: {', '.join(missing)}; there are {have}"
             )
         return
     unknown = [name for name in header if name not in field_names()]
     if unknown:
+        columns = ", ".join(map(shown, unknown))
         raise ConfigurationError(
-            f"No fields of LeadEvent: the columns {', '.join(unknown)}. Say in a mapping (--mapping) what they are."
+            f"No fields of LeadEvent: the columns {columns}. Say in a mapping (--mapping) what they are."
         )

@@ -66,6 +66,15 @@ def test_csv_of_other_columns_needs_a_mapping(tmp_path: Path) -> None:
             pass
 
 
+@pytest.mark.parametrize("mapping", [Mapping(), MAPPED])
+def test_an_address_where_a_header_should_be_is_not_shown(tmp_path: Path, mapping: Mapping) -> None:
+    """A file without a header begins with a lead's row."""
+    with pytest.raises(ConfigurationError, match=r"42, \(not shown\)") as caught:  # noqa: SIM117
+        with open_source(file(tmp_path, "a.csv", "42,jo@example.com\n"), mapping):
+            pass
+    assert "jo@" not in str(caught.value)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """With the reason."""
     with pytest.raises(ConfigurationError, match=r"none\.csv cannot be read: No such file"):  # noqa: SIM117
