@@ -65,7 +65,6 @@ class MemberConsumer:
                 return None
             message = self._next()
             if message is not None:
-                self._cluster.pass_point(self.process, "polled")
                 return message
             left_s = until_s - kernel.now_s
             if left_s <= 0:

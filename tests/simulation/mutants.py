@@ -125,7 +125,7 @@ def end_past_the_limit(patch: Patch) -> None:
     _around(patch, Loop, "_transact", transact)
 
 
-@mutant()
+@mutant("shuffle")
 def end_forgotten(patch: Patch) -> None:
     """What is dropped at a rebalance includes ends that will not be told again."""
 
@@ -273,7 +273,7 @@ def state_kept_after_loss(patch: Patch) -> None:
     _around(patch, Loop, "_activate", activate)
 
 
-@mutant("silent_loss")
+@mutant("silent_loss", "expel")
 def membership_taken_at_the_commit(patch: Patch) -> None:
     """Records are committed under the membership of the commit, not of the poll."""
 
@@ -284,7 +284,7 @@ def membership_taken_at_the_commit(patch: Patch) -> None:
     _around(patch, Loop, "_transact", transact)
 
 
-@mutant("silent_loss")
+@mutant("silent_loss", "expel")
 def silent_loss_not_noticed(patch: Patch) -> None:
     """Nobody compares what is committed with what the client holds."""
     patch.setattr(KafkaInput, "owned", lambda _: set(range(1000)))
@@ -340,7 +340,7 @@ def restore_does_not_wait_for_markers(patch: Patch) -> None:
     _around(patch, ChangelogReader, "_end", end)
 
 
-@mutant()
+@mutant("freeze_at")
 def offset_fetched_after_the_changelog(patch: Patch) -> None:
     """The changelog is read first and the committed offset fetched then: a commit in between is in one of them only."""
 

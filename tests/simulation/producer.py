@@ -74,7 +74,6 @@ class TransactionalProducer:
         self._check()
         if self._chance.random() < 0.3:
             self._flush()
-        self._cluster.pass_point(self._process, "produced")
         self._disturb()
         asked = {offset.partition: (offset.offset, offset.metadata or "") for offset in offsets}
         group, coordinator, identity = self._cluster.group, self._cluster.coordinator, self._held()
@@ -84,16 +83,13 @@ class TransactionalProducer:
 
         self._offsets_sent = True
         self._ask(request)
-        self._cluster.pass_point(self._process, "offsets_sent")
 
     def commit_transaction(self) -> None:
         self._check()
         if not self._decided:
             self._flush()
             self._disturb()
-            self._cluster.pass_point(self._process, "commit")
         self._end(commit=True)
-        self._cluster.pass_point(self._process, "committed")
 
     def abort_transaction(self) -> None:
         self._check()

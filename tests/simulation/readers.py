@@ -66,7 +66,6 @@ class ReaderConsumer:
 
     def poll(self, timeout: float) -> SimulatedMessage | None:
         """The next record or the end."""
-        self._cluster.pass_point(self._process, "restore_read")
         self._kernel.sleep(self._kernel.random.random() * 0.002)
         message = self._next()
         if message is None:
