@@ -24,6 +24,9 @@ _CHECKS = {
 }
 
 
+_SEVERAL = {"is": "are", "lies": "lie"}
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What the gates allow; shares are between 0 and 1.
@@ -116,7 +119,8 @@ def _unreadable(findings: Findings, limits: Limits) -> Iterator[Gate]:
                 + ("" if name == "converted" else f", or go without (--exempt {name})"),
             )
     for (column, complaint), lines in findings.unreadable.items():
-        text = f"{column}: {len(lines)} {_plural('value', len(lines))} {complaint} ({lines_in_words(lines)}); correct "
+        values = f"{len(lines)} {_plural('value', len(lines))} {_agreeing(complaint, len(lines))}"
+        text = f"{column}: {values} ({lines_in_words(lines)}); correct "
         yield Gate(f"values of {column}", False, f"{text}or remove the row{'s' * (len(lines) > 1)}")
 
 
@@ -209,6 +213,12 @@ def _hint(dataset: Dataset) -> str:
 
 def _plural(word: str, n: int) -> str:
     return word if n == 1 else word + "s"
+
+
+def _agreeing(complaint: str, n: int) -> str:
+    """A complaint about one value as one about several: is, lies; are, lie."""
+    verb, rest = complaint.split(" ", 1)
+    return complaint if n == 1 else f"{_SEVERAL.get(verb, verb)} {rest}"
 
 
 def constant_features(dataset: Dataset) -> Sequence[str]:

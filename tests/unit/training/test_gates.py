@@ -45,6 +45,16 @@ def test_all_faults_are_said_at_once(tmp_path: Path) -> None:
     assert "1 of 300 rows have an account created after" in text
 
 
+def test_several_bad_values_of_a_column_are_one_fault(tmp_path: Path) -> None:
+    """With the lines of all."""
+    rows = snapshot_rows()
+    for number in (50, 60):
+        rows[number]["page_visits"] = "inf"
+    assert refusal(tmp_path, rows).faults == [
+        "page_visits: 2 values are NaN or infinite (lines 52, 62); correct or remove the rows"
+    ]
+
+
 def test_five_percent_missing_pass_and_one_more_fails(tmp_path: Path) -> None:
     """The limit itself is allowed."""
     rows = snapshot_rows()
