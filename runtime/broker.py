@@ -101,7 +101,11 @@ def _local() -> Iterator[Broker]:
     jars()  # first: without them no folder is left behind
     directory = Path(tempfile.mkdtemp(prefix="lead-scorer-kafka-"))
     kafka = LocalKafka(directory)
-    kafka.start()  # when this fails the folder stays: the message names the log in it
+    try:
+        kafka.start()  # when this fails the folder stays: the message names the log in it
+    except (KeyboardInterrupt, SystemExit):  # nobody asked why
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
     try:
         yield Broker(kafka.bootstrap_servers, f"{kafka.description} at {kafka.bootstrap_servers}")
     finally:

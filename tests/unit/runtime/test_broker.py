@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +84,23 @@ def test_an_error_of_the_user_is_not_taken_for_a_broken_rung(ladder: Callable[..
     with pytest.raises(OSError, match="disk full"), broker.start_or_find({}):
         raise OSError("disk full")
     assert seen == ["local", "local stopped"]
+
+
+@pytest.mark.parametrize(("ended_by", "left"), [(KeyboardInterrupt, 0), (SystemExit, 0), (UnavailableError, 1)])
+def test_a_start_that_is_broken_off_leaves_nothing(
+    ended_by: type[BaseException], left: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that fails leaves its folder: the message names the log in it."""
+
+    def start(_: object) -> None:
+        raise ended_by("while it starts")
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(broker, "jars", lambda: tmp_path)
+    monkeypatch.setattr(broker, "LocalKafka", type("Cluster", (), {"__init__": lambda *_: None, "start": start}))
+    with pytest.raises((ended_by, BrokerUnavailableError)), broker.start_or_find({"LEAD_SCORER_BROKER": "local"}):
+        pass
+    assert len(list(tmp_path.iterdir())) == left
 
 
 @pytest.fixture
