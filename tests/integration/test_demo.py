@@ -108,7 +108,7 @@ def test_the_demo_shows_outage_and_recovery_and_proves_one_outcome_each(demo: De
         "All is well.",
         "1,500 events",
         "OUTAGE",
-        "RECOVERED",
+        "the model again",
         "the model hung for",
         "of the decisions by rules: ",
         "ROC-AUC",
