@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consumer.batch import Batch
 from consumer.dead_letters import GATE_MESSAGES, dead_letter, reason_of
-from consumer.records import Output, Record
+from consumer.records import Output, Record, new
 from consumer.start import REBUILD_HINT
 from runtime.clock import Clock
 from runtime.errors import FatalError, StateError
@@ -57,10 +58,7 @@ class Destinations:
     """What the producer takes."""
 
 
-class _Accepted(NamedTuple):
-    record: Record
-    event: LeadEvent
-    profile: Profile
+_Accepted = tuple[Record, LeadEvent, Profile]
 
 
 class Processor:
@@ -124,12 +122,16 @@ class Processor:
         now_ms = self._clock.now_ms()
         encode, topic, group_id = self._encode_profile, self._to.profiles, self._to.group_id
         return [
-            Output(
-                topic,
-                partition,
-                lead_id.encode(errors="surrogateescape"),
-                None if profile is None else encode(to_record(lead_id, group_id, profile)),
-                now_ms,
+            new(
+                Output,
+                (
+                    topic,
+                    partition,
+                    lead_id.encode(errors="surrogateescape"),
+                    None if profile is None else encode(to_record(lead_id, group_id, profile)),
+                    now_ms,
+                    None,
+                ),
             )
             for partition, profiles in batch.profiles.items()
             for lead_id, profile in profiles.items()
@@ -220,7 +222,7 @@ class Processor:
             if type(outcome) is Output:
                 self._bury_as(batch, outcome)
                 continue
-            event = cast(LeadEvent, outcome)
+            event: LeadEvent = outcome  # type: ignore[assignment]
             lead_id = event["lead_id"]
             known = batch.profile(record.partition, lead_id)
             if known is not None and record.offset <= known.last_offset:
@@ -234,9 +236,9 @@ class Processor:
             if event["event_type"] == "PROFILE_UPDATE":
                 batch.gates.add_update(profile)
             observations.append(profile, event["occurred_at"], folded.previous_activity_at)
-            accepted.append(_Accepted(record, event, profile))
+            accepted.append((record, event, profile))
         batch.records += records
-        batch.next_offsets.update((record.partition, record.offset + 1) for record in records)
+        batch.next_offsets.update({record.partition: record.offset + 1 for record in records})
         batch.tally.results["duplicate"] += duplicates
         return accepted, observations
 
@@ -308,7 +310,7 @@ class Processor:
             strict=True,
         )
         for row, ((record, event, _), values, rule_score, score, by_model, fallback, route) in enumerate(columns):
-            partition, offset = record.partition, record.offset
+            partition, offset, append_ms, key, _, _ = record
             value = encode(
                 {
                     "decision_id": f"{events}-{partition}-{offset}",
@@ -326,28 +328,27 @@ class Processor:
                     "rule_score": rule_score,
                     "fallback_reason": fallback,
                     "action_published": route.publish,
-                    "features": dict(zip(FEATURES, values, strict=True)),
+                    "features": dict(zip(FEATURES, values, strict=False)),
                     "reasons": explained.get(row, NO_REASONS),
-                    "latency_ms": float(max(0, decided_at - record.append_ms)),
+                    "latency_ms": float(decided_at - append_ms) if decided_at > append_ms else 0.0,
                     "source_topic": events,
                     "source_partition": partition,
                     "source_offset": offset,
                 }
             )
-            add(Output(to_decisions, partition, record.key, value, decided_at))
+            add(new(Output, (to_decisions, partition, key, value, decided_at, None)))
             if route.publish:
-                add(Output(to_actions[route.decision], partition, record.key, value, decided_at))
+                add(new(Output, (to_actions[route.decision], partition, key, value, decided_at, None)))
 
     def _count(self, accepted: list[_Accepted], verdicts: Verdicts, routes: list[Route], batch: Batch) -> None:
         tally = batch.tally
-        by_model = verdicts.by_model.tolist()
+        decided = Counter(zip([route.decision for route in routes], verdicts.by_model.tolist(), strict=True))
+        fallbacks = Counter(verdicts.fallback_reasons)
         tally.results["scored"] += len(accepted)
         tally.scored_append_ms += [record.append_ms for record, _, _ in accepted]
-        tally.decisions.update(
-            (route.decision, "MODEL" if model else "RULES") for route, model in zip(routes, by_model, strict=True)
-        )
-        tally.actions.update(route.decision for route in routes if route.publish)
-        tally.fallbacks.update(reason for reason in verdicts.fallback_reasons if reason is not None)
+        tally.decisions.update({(name, "MODEL" if model else "RULES"): n for (name, model), n in decided.items()})
+        tally.actions.update([route.decision for route in routes if route.publish])
+        tally.fallbacks.update({reason: n for reason, n in fallbacks.items() if reason is not None})
         tally.model_scores += verdicts.scores[verdicts.by_model].tolist()
 
 
