@@ -13,7 +13,7 @@ The five steps, as the contract's section 2 wants them:
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from secrets import token_hex
 from threading import Event
@@ -122,8 +122,7 @@ class Transactor:
     def _attempt(self, transaction: Transaction, metadata: str) -> None:
         producer = self._held()
         producer.begin_transaction()
-        for output in transaction.outputs:
-            self._produce(producer, output)
+        self._produce(producer, transaction.outputs)
         self._at("after_produce")
         offsets = [
             TopicPartition(self._events_topic, number, offset, metadata)
@@ -135,18 +134,19 @@ class Transactor:
         self._ending(producer.commit_transaction)
         self._at("after_commit")
 
-    def _produce(self, producer: Producer, output: Output) -> None:
-        topic, partition, key, value, timestamp_ms, headers = output
-        while True:
-            try:
-                if headers is None:
-                    producer.produce(topic, value, key, partition, timestamp=timestamp_ms)
+    def _produce(self, producer: Producer, outputs: Sequence[Output]) -> None:
+        produce = producer.produce
+        for topic, partition, key, value, timestamp_ms, headers in outputs:
+            while True:
+                try:
+                    if headers is None:
+                        produce(topic, value, key, partition, timestamp=timestamp_ms)
+                    else:
+                        produce(topic, value, key, partition, timestamp=timestamp_ms, headers=headers)  # type: ignore[arg-type]
+                except BufferError:
+                    producer.poll(0.05)  # the queue is full: what was sent makes room
                 else:
-                    producer.produce(topic, value, key, partition, timestamp=timestamp_ms, headers=headers)  # type: ignore[arg-type]
-            except BufferError:
-                producer.poll(0.05)  # the queue is full: what was sent makes room
-            else:
-                return
+                    break
 
     def _recover(self, transaction: Transaction, metadata: str, error: KafkaError, began_s: float) -> Settlement:
         """Makes sure how the transaction ended, whatever it takes."""
