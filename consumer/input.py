@@ -7,7 +7,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Me
 
 from consumer.drills import At, nowhere
 from consumer.ports import Membership, RebalanceListener
-from consumer.records import Polled, Record
+from consumer.records import Polled, Record, new
 from runtime.errors import ConfigurationError, KafkaUnavailableError, StateError
 
 log = structlog.get_logger(__name__)
@@ -136,26 +136,18 @@ class KafkaInput:
     def _sort(self, messages: list[Message]) -> Polled:
         records: list[Record] = []
         ends: dict[int, int] = {}
-        add, started, waiting = records.append, self._started, self._seeks
+        add, readable = records.append, self._started - self._seeks.keys()
         for message in messages:
             number: int = message.partition()  # type: ignore[assignment]
             error = message.error()
-            readable = number in started and number not in waiting
-            if not readable:
+            if number not in readable:
                 self._hear_of(number, error)
             if error is not None:
                 self._on_error(error, number, message.offset(), ends)
-            elif readable:
-                add(
-                    Record(
-                        number,
-                        message.offset(),  # type: ignore[arg-type]
-                        message.timestamp()[1],
-                        message.key(),
-                        message.value(),
-                        message.headers,  # type: ignore[arg-type]
-                    )
-                )
+            elif number in readable:
+                at_ms = message.timestamp()[1]
+                fields = (number, message.offset(), at_ms, message.key(), message.value(), message.headers)
+                add(new(Record, fields))
         return Polled(records, ends)
 
     def _hear_of(self, number: int, error: KafkaError | None) -> None:
