@@ -44,6 +44,8 @@ class Cluster:
         self.settings: dict[str, Settings] = {}
         """Of the instances, by their id."""
         self.logs: dict[Place, Log] = {}
+        self.lives: dict[str, int] = {}
+        """How often a topic was recreated."""
         self.clock_ahead_ms = 0
         self.coordinator = Coordinator(
             kernel,
@@ -64,6 +66,10 @@ class Cluster:
     def events(self, number: int) -> Log:
         """A partition of the events topic."""
         return self.log((EVENTS, number))
+
+    def topic_id(self, topic: str) -> str:
+        """The id of a topic in its present life."""
+        return f"{topic}/{self.lives.get(topic, 0)}"
 
     def now_ms(self) -> int:
         """The brokers' clock."""

@@ -27,11 +27,16 @@ class Fleet:
         self._cluster, self._kernel = cluster, cluster.kernel
         self.all: list[Instance] = []
         self.twins: set[str] = set()
+        self.stopped = False
+        """The supervisor starts nothing."""
+        self.rebuilding = False
+        """Instances are started with `--rebuild-state`."""
 
     def start(self, letter: str) -> None:
         """A new process."""
         number = sum(instance.letter == letter for instance in self.all) + 1
-        instance = Instance(self._cluster, Process(f"{letter}{number}", born_s=self._kernel.now_s))
+        process = Process(f"{letter}{number}", born_s=self._kernel.now_s)
+        instance = Instance(self._cluster, process, rebuild_state=self.rebuilding)
         self.all.append(instance)
         self._kernel.note("start", process=instance.process.name)
         instance.start()
@@ -41,8 +46,8 @@ class Fleet:
         self._kernel.at(self._kernel.random.uniform(0.05, 3.0), partial(self.start_missing, letter))
 
     def start_missing(self, letter: str) -> None:
-        """Unless it is there already."""
-        if not any(instance.letter == letter for instance in self.alive()):
+        """Unless it is there already, or is to stay away."""
+        if not self.stopped and not any(instance.letter == letter for instance in self.alive()):
             self.start(letter)
 
     def rivals(self, instance: Instance) -> list[Instance]:
@@ -55,6 +60,12 @@ class Fleet:
             and other.process.born_s <= instance.process.died_s
             and other.process.died_s >= instance.process.born_s
         ]
+
+    def stop_all(self) -> None:
+        """SIGTERM to all, and nobody starts them again."""
+        self.stopped = True
+        for instance in self.alive():
+            instance.stop()
 
     def of(self, process: Process | None) -> Instance | None:
         """The instance that a process is, if it is alive."""
@@ -117,6 +128,10 @@ class Faults:
     def over(self) -> bool:
         """Whether all have ended by themselves."""
         return self._kernel.now_s >= self._ends_s
+
+    def arm_crash(self) -> None:
+        """Somebody will be killed somewhere."""
+        self._at_point(self._crash)()
 
     def _strike(self, kind: str) -> None:
         if not self._cluster.calm:

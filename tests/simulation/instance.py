@@ -81,8 +81,9 @@ class Instance:
         reason: Why, if it had to.
     """
 
-    def __init__(self, cluster: Cluster, process: Process) -> None:
+    def __init__(self, cluster: Cluster, process: Process, *, rebuild_state: bool = False) -> None:
         self.cluster, self.process = cluster, process
+        self._rebuild_state = rebuild_state
         self.counts = Counts()
         self.loop: Loop | None = None
         self.exit_code: int | None = None
@@ -138,6 +139,7 @@ class Instance:
             cast(MetricsTelemetry, self.counts),
             cast(Metrics, SimpleNamespace(set_restore_seconds=lambda _: None)),
             clock,
+            rebuild_state=self._rebuild_state,
             at=partial(cluster.pass_point, process),
         )
         loop = self.loop = parts.loop

@@ -54,11 +54,11 @@ class ReaderConsumer:
         return self._ask(lambda: (log.start, log.stable_end), timeout)
 
     def assign(self, partitions: list[TopicPartition]) -> None:
-        """From its start."""
+        """From an offset, or from the start."""
         (partition,) = partitions
         self._number = partition.partition
         self._log = self._cluster.log((partition.topic, self._number))
-        self._position, self._end_told = self._log.start, -1
+        self._position, self._end_told = max(partition.offset, self._log.start), -1
 
     def unassign(self) -> None:
         """Ends the reading."""

@@ -10,6 +10,7 @@ from tests.simulation.checks import BrokenError, check
 from tests.simulation.cluster import Cluster
 from tests.simulation.faults import Faults, Fleet
 from tests.simulation.kernel import Kernel
+from tests.simulation.loss import STATE_ERROR, Loss
 from tests.simulation.model import codecs
 from tests.simulation.scenario import Scenario, scenario_of
 from tests.simulation.seams import installed
@@ -18,6 +19,7 @@ from tests.simulation.upstream import Events, Upstream
 LETTERS = "abc"
 FENCED = 6
 ASK_EVERY_S = 0.25
+STOPPED_S = 120.0
 CATCH_UP_S = 200.0
 """For so long nothing is broken any more before everything must be caught up; the longest back-offs fit in easily."""
 
@@ -78,12 +80,35 @@ class World:
         self._faults.plan()
         self._kernel.run(self._struck, every_s=ASK_EVERY_S, until_s=scenario.duration_s + CATCH_UP_S)
         self._faults.heal()
-        for letter in LETTERS[: scenario.instances]:
+        self._catch_up()
+        if scenario.has("state_loss"):
+            self._lose_state()
+
+    def _catch_up(self) -> None:
+        for letter in LETTERS[: self.cluster.scenario.instances]:
             self._fleet.start_missing(letter)
-        until_s = self._kernel.now_s + CATCH_UP_S
-        if not self._kernel.run(self._caught_up, every_s=ASK_EVERY_S, until_s=until_s):
+        if not self._kernel.run(self._caught_up, every_s=ASK_EVERY_S, until_s=self._kernel.now_s + CATCH_UP_S):
             raise BrokenError(f"not caught up {CATCH_UP_S:.0f} s after the last fault: {self._state()}")
         check(self.cluster, self._fleet.all)
+
+    def _lose_state(self) -> None:
+        """The service must refuse a damaged state, and agree with everything again once it may rebuild it."""
+        self._fleet.stop_all()
+        self._kernel.run(lambda: not self._fleet.alive(), every_s=ASK_EVERY_S, until_s=self._kernel.now_s + STOPPED_S)
+        self._seen.update(instance.process.name for instance in self._fleet.all)
+        if not Loss(self.cluster).strike():
+            return
+        self._fleet.start("a")
+        self._kernel.run(lambda: not self._fleet.alive(), every_s=ASK_EVERY_S, until_s=self._kernel.now_s + STOPPED_S)
+        refused = self._fleet.all[-1]
+        if refused.exit_code != STATE_ERROR:
+            raise BrokenError(f"a damaged state was not refused: {refused.exit_code} {refused.reason}")
+        self._seen.add(refused.process.name)
+        self._upstream.more(self._kernel.random.randint(0, 5))
+        self._fleet.rebuilding, self._fleet.stopped = True, False
+        self._fleet.start("a")
+        self._faults.arm_crash()
+        self._catch_up()
 
     def end(self) -> None:
         """Takes everything down, so that nothing of this seed reaches into the next."""

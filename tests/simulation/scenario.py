@@ -36,6 +36,7 @@ KINDS = (
     "poison",
     "flood",
     "retention",
+    "state_loss",
 )
 """Faults and odd circumstances; each seed has some of them (swarm testing, Groce et al. 2012)."""
 

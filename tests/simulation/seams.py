@@ -99,14 +99,15 @@ def _clients(cluster: Cluster, threads: Threads) -> dict[Place, Any]:
         except NoAnswerError:
             raise KafkaUnavailableError("no broker") from None
 
+    def describe(_: AdminClient, names: list[str]) -> dict[str, Topic]:
+        return {name: Topic(name, cluster.topic_id(name), cluster.scenario.partitions, {}) for name in names}
+
     return {
         (kafka, "consumer"): lambda _, **__: SimulatedConsumer(cluster, threads),
         (kafka, "transactional_producer"): producer,
         (kafka, "admin"): lambda _: SimulatedAdmin(cluster, threads.process()),
         (kafka, "wait_for_broker"): wait_for_broker,
-        (wiring, "describe"): lambda _, names: {
-            n: Topic(n, f"id of {n}", cluster.scenario.partitions, {}) for n in names
-        },
+        (wiring, "describe"): describe,
         (wiring, "topic_faults"): lambda *_: [],
         (wiring, "lead_event_codec"): lambda *_: FlakyCodec(cluster),
         (wiring, "decision_codec"): lambda *_: codecs()[1],

@@ -95,6 +95,12 @@ class Upstream:
         """Everything is written and ended."""
         return self._left <= 0 and self._open == 0
 
+    def more(self, count: int) -> None:
+        """Writes further records, at once."""
+        self._left += count
+        while self._left > 0:
+            self._write()
+
     def start(self) -> None:
         """A backlog first, then the rest now and then."""
         backlog = self._kernel.random.randint(0, self._left // 2)
