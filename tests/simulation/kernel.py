@@ -155,21 +155,24 @@ class Kernel:
             Whether it holds.
         """
         self._horizon_s = until_s
-        answer = False
+        answer = over = False
 
         def ask() -> None:
             nonlocal answer
-            answer = done()
-            if not answer:
+            if not over:
+                answer = done()
                 self.at(every_s, ask)
 
         self.at(0.0, ask)
-        while not answer and self._queue and self._queue[0][0] <= until_s:
-            self.now_s, _, call = heapq.heappop(self._queue)
-            call()
-            if self._failure is not None:
-                failure, self._failure = self._failure, None
-                raise failure
+        try:
+            while not answer and self._queue[0][0] <= until_s:
+                self.now_s, _, call = heapq.heappop(self._queue)
+                call()
+                if self._failure is not None:
+                    failure, self._failure = self._failure, None
+                    raise failure
+        finally:
+            over = True
         return answer
 
     def kill(self, process: Process) -> None:
