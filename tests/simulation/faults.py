@@ -61,6 +61,12 @@ class Fleet:
             and other.process.died_s >= instance.process.born_s
         ]
 
+    def rivals_at_work(self) -> bool:
+        """Whether two with one id have partitions: one of them will have to go."""
+        owners = {self._cluster.group.owner_of(n) for n in range(self._cluster.scenario.partitions)}
+        working = [instance.letter for instance in self.alive() if instance.process in owners]
+        return len(working) > len(set(working))
+
     def stop_all(self) -> None:
         """SIGTERM to all, and nobody starts them again."""
         self.stopped = True

@@ -135,6 +135,8 @@ class World:
                 or owner.next_offset(number) != end
             ):
                 return False
+        if self._fleet.rivals_at_work():
+            return False
         return not cluster.coordinator.open and all(instance.idle() for instance in self._fleet.alive())
 
     def _supervise(self) -> None:
