@@ -1,6 +1,6 @@
 """The service in a seeded simulation: several instances, their Kafka, and everything that goes wrong between them.
 
-What is real: all of `consumer`, wired by `consumer.wiring`, with the real codecs and the scoring core. What is simulated:
+What is real: all of `consumer`, wired by `consumer.wiring`, with the real codecs and scoring core. What is simulated:
 the Kafka client's objects, the brokers behind them, time, chance and threads. Each thread of the service is a task of
 one thread here, and whose turn it is follows from the seed, as does everything else: a seed is a run.
 
