@@ -8,6 +8,7 @@ from typing import Any
 
 import xxhash
 
+from consumer.dead_letters import OVERHEAD_BYTES
 from schemas.codec import UndecodableError, UnknownSchemaError
 from scoring.profile import to_record, unpack
 from tests import oracle
@@ -15,6 +16,7 @@ from tests.simulation.cluster import DEAD_LETTERS, DECISIONS, EVENTS, GROUP, PRO
 from tests.simulation.instance import Instance
 from tests.simulation.logs import Entry
 from tests.simulation.model import POISON_MS, POLICY, WEIGHTS, codecs, policy
+from tests.simulation.scenario import LARGE_BYTES
 
 TOLERANCE = 1e-12
 COMPARED = ("decision", "confidence", "scored_by", "action_published")
@@ -114,9 +116,17 @@ class _Partition:
         dead = [(str(at), outcome.reason) for at, outcome in outcomes.items() if outcome.kind == "dead_letter"]
         _same([(own["offset"], own["reason"]) for own in buried], dead, f"{self}: dead letters")
         for (_, letter), own in zip(letters, buried, strict=True):
-            original = self.events[int(own["offset"])]
-            kept = (letter.key, letter.value, letter.timestamp_ms, (letter.headers or [])[: -len(own)])
-            _same(kept, (original.key, original.value, original.timestamp_ms, original.headers or []), f"{self}: {own}")
+            self._check_letter(letter, own)
+
+    def _check_letter(self, letter: Entry, own: dict[str, str]) -> None:
+        """As it was received, unless the topic cannot take it."""
+        original = self.events[int(own["offset"])]
+        kept = (letter.key, letter.timestamp_ms, (letter.headers or [])[: -len(own)])
+        _same(kept, (original.key, original.timestamp_ms, original.headers or []), f"{self}: {own}")
+        if letter.value != original.value:
+            size = len(original.key or b"") + len(original.value or b"")
+            _hold(letter.value is None and "dropped" in own["message"], f"{self}: {own}: value", letter.value)
+            _hold(size > LARGE_BYTES - OVERHEAD_BYTES - 300, f"{self}: {own}: value dropped, of bytes", size)
 
     def _check_decision(self, entry: Entry, decision: dict[str, Any]) -> None:
         outcome = self.expected.outcomes[decision["source_offset"]]

@@ -10,7 +10,7 @@ from tests.simulation.group import Group
 from tests.simulation.kernel import Kernel, Process
 from tests.simulation.logs import Log
 from tests.simulation.network import Network
-from tests.simulation.scenario import Scenario
+from tests.simulation.scenario import LARGE_BYTES, Scenario
 
 BASE_MS = 1_750_000_000_000
 GROUP = "lead-scorer"
@@ -70,6 +70,11 @@ class Cluster:
     def topic_id(self, topic: str) -> str:
         """The id of a topic in its present life."""
         return f"{topic}/{self.lives.get(topic, 0)}"
+
+    def topic_config(self, topic: str) -> dict[str, str]:
+        """As much of a topic's settings as the service looks at."""
+        large = topic == DEAD_LETTERS and self.scenario.has("large")
+        return {"max.message.bytes": str(LARGE_BYTES)} if large else {}
 
     def now_ms(self) -> int:
         """The brokers' clock."""

@@ -8,13 +8,14 @@ from typing import Any, NoReturn
 
 from confluent_kafka import KafkaError, TopicPartition
 
-from tests.simulation.cluster import Cluster
+from tests.simulation.cluster import DEAD_LETTERS, Cluster
 from tests.simulation.coordinator import Identity, Place, RefusedError
 from tests.simulation.group import Membership
 from tests.simulation.kernel import Process
 from tests.simulation.logs import Entry
 from tests.simulation.messages import fail
 from tests.simulation.network import LONG_S, NoAnswerError
+from tests.simulation.scenario import LARGE_BYTES
 
 MESSAGE_TIMEOUT_S = 10.0
 RETRY_S = 0.03
@@ -110,6 +111,9 @@ class TransactionalProducer:
         if new:
             self._places |= new
             self._ask(lambda: coordinator.add_places(identity, new), MESSAGE_TIMEOUT_S, late_aborts=True)
+        if self._scenario.has("large") and any(_too_large(place, entry) for place, entry in queue):
+            self._kernel.note("a record is too large")
+            fail(KafkaError.MSG_SIZE_TOO_LARGE, abort=True)
         groups = list(_by_place(queue))
         self._chance.shuffle(groups)
         cut = self._chance.randint(0, len(groups))
@@ -213,6 +217,11 @@ class TransactionalProducer:
     def _held(self) -> Identity:
         assert self._identity is not None
         return self._identity
+
+
+def _too_large(place: Place, entry: Entry) -> bool:
+    headers = sum(len(name) + len(value or b"") + 2 for name, value in entry.headers or [])
+    return place[0] == DEAD_LETTERS and len(entry.key or b"") + len(entry.value or b"") + headers + 80 > LARGE_BYTES
 
 
 def _too_late(aborts: bool) -> NoReturn:

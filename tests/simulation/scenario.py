@@ -37,6 +37,7 @@ KINDS = (
     "flood",
     "retention",
     "state_loss",
+    "large",
 )
 """Faults and odd circumstances; each seed has some of them (swarm testing, Groce et al. 2012)."""
 
@@ -63,6 +64,8 @@ POINTS = (
 """Where an instance can be struck on its way; the worst ones twice, to be struck more often."""
 
 DAY_MS = 86_400_000
+LARGE_BYTES = 3_000
+"""What the dead letter topic takes where records are large."""
 RETENTION_MS = DAY_MS // 1024
 """Where leads expire: a number of days that a float holds exactly."""
 

@@ -100,7 +100,7 @@ def _clients(cluster: Cluster, threads: Threads) -> dict[Place, Any]:
             raise KafkaUnavailableError("no broker") from None
 
     def describe(_: AdminClient, names: list[str]) -> dict[str, Topic]:
-        return {name: Topic(name, cluster.topic_id(name), cluster.scenario.partitions, {}) for name in names}
+        return {n: Topic(n, cluster.topic_id(n), cluster.scenario.partitions, cluster.topic_config(n)) for n in names}
 
     return {
         (kafka, "consumer"): lambda _, **__: SimulatedConsumer(cluster, threads),

@@ -11,7 +11,7 @@ from tests.simulation.coordinator import Identity, RefusedError
 from tests.simulation.kernel import Kernel
 from tests.simulation.logs import Entry
 from tests.simulation.model import POISON_MS
-from tests.simulation.scenario import DAY_MS, RETENTION_MS
+from tests.simulation.scenario import DAY_MS, LARGE_BYTES, RETENTION_MS
 
 TYPES = ("PAGE_VISIT", "PAGE_VISIT", "EMAIL_OPEN", "DEMO_REQUEST", "PROFILE_UPDATE", "OTHER")
 HEADCOUNTS = (None, None, 0, 30, 400, 4_000, 40_000)
@@ -35,7 +35,7 @@ class Events:
         event = self._event(f"lead-{lead}")
         key: bytes | None = event["lead_id"].encode()
         value: bytes | None = None
-        if self._chance.random() < (0.5 if self._cluster.scenario.has("flood") else 0.06):
+        if self._chance.random() < (0.5 if self._cluster.scenario.has("flood") else 0.1):
             key, value = self._broken(event)
         else:
             value = self._codec.encode(event)
@@ -64,6 +64,8 @@ class Events:
 
     def _broken(self, event: dict[str, Any]) -> tuple[bytes | None, bytes | None]:
         key = event["lead_id"].encode()
+        if self._cluster.scenario.has("large") and self._chance.random() < 0.5:
+            return key, b"{" * self._chance.randint(1, 2 * LARGE_BYTES)
         fault = self._chance.randrange(6)
         if fault == 0:
             return key, self._chance.choice((None, b"", b"{}", b"\xc3\x01too short"))
