@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -115,26 +115,37 @@ def _on_broker(broker: Broker, request: Request, folder: Path, steps: Steps, *, 
     )
     file = environment.config_file(request.config)
     settings, decisions = config.load(file, environ), request.policy.decisions
-    topics = "" if own else f"topics {name}.* {'are kept' if request.keep_topics else 'were deleted at the end'}"
     with demo_topics(settings, decisions, keep=request.keep_topics or own) as spare_topic:
         steps.end("broker", broker.description + ("" if own else f", everything there under {name}"))
-        with WarmUp(settings, spare_topic, steps.clock) if own else nullcontext():
+        with WarmUp(settings, spare_topic, steps.clock) if own else nullcontext() as warm_up:
             trained, without = _model(settings, folder, request.seed, steps)
-        plan = request.plan if trained else _without_outage(request.plan)
+        if warm_up is not None:
+            setting = f"warmed up before the traffic by {warm_up.transactions:,} transactions on another topic"
+        else:
+            setting = f"the topics {name}.* {'are kept' if request.keep_topics else 'are deleted as the demo ends'}"
+        plan = request.plan if trained else replace(request.plan, outage_s=0.0)
         state = State(plan, decisions, broker.description, settings.budget.p95_ms, trained)
-        steps.begin("starting the scorer")
-        with Scorer(folder / "scorer", environ, file, steps.clock) as scorer:
-            steps.end("scorer", f"is ready: lead-scorer run, {scorer.address}")
-            simulation = Simulation(parameters(plan.events, request.seed))
-            with Traffic(settings, plan, simulation, steps.clock) as traffic, display(steps.console) as shown:
-                outage = _look_on(state, traffic, scorer, shown, steps.clock)
-            exit_code = scorer.stop()
+        scorer = Scorer(folder / "scorer", environ, file, steps.clock)
+        outage, traffic_s, exit_code = _perform(state, settings, scorer, request.seed, steps)
         steps.begin("reading every topic back")
         audit = Auditor(settings, decisions).run()
         steps.end("check", f"{audit.inputs:,} input records and what became of them")
-        story = Story(state, outage, audit, traffic.seconds, exit_code, without, topics)
+        story = Story(state, outage, audit, traffic_s, exit_code, without, setting)
         print_summary(steps.console, story)
         return not problems(story)
+
+
+def _perform(
+    state: State, settings: Settings, scorer: Scorer, seed: int, steps: Steps
+) -> tuple[Outage, float, int | None]:
+    """The scorer and its traffic, from start to end: the outage, the seconds of traffic, the scorer's exit code."""
+    steps.begin("starting the scorer")
+    with scorer:
+        steps.end("scorer", f"is ready: lead-scorer run, {scorer.address}")
+        simulation = Simulation(parameters(state.plan.events, seed))
+        with Traffic(settings, state.plan, simulation, steps.clock) as traffic, display(steps.console) as shown:
+            outage = _look_on(state, traffic, scorer, shown, steps.clock)
+        return outage, traffic.seconds, scorer.stop()
 
 
 def _model(settings: Settings, folder: Path, seed: int, steps: Steps) -> tuple[TrainedModel | None, str]:
@@ -152,10 +163,6 @@ def _model(settings: Settings, folder: Path, seed: int, steps: Steps) -> tuple[T
 
 def _silent(_step: str) -> None:
     """Training takes seconds; its steps are not shown."""
-
-
-def _without_outage(plan: Plan) -> Plan:
-    return Plan(plan.events, plan.rate, 0.0, plan.open_s)
 
 
 def _look_on(state: State, traffic: Traffic, scorer: Scorer, shown: Display, clock: Clock) -> Outage:

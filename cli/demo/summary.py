@@ -28,7 +28,7 @@ class Story:
         traffic_s: How long the traffic took.
         exit_code: Of the service; None: it did not say.
         without_model: Why there was no model; empty: there was one.
-        topics: What became of the topics.
+        setting: What else to know about the broker: its warm-up, or what became of the topics on it.
     """
 
     state: State
@@ -37,7 +37,7 @@ class Story:
     traffic_s: float
     exit_code: int | None
     without_model: str
-    topics: str
+    setting: str
 
 
 def problems(story: Story) -> list[str]:
@@ -89,7 +89,7 @@ def _story(story: Story) -> Table:
     table.add_column(style="dim", no_wrap=True)
     rate = state.sent / max(story.traffic_s, 1e-9)
     rows = {
-        "broker": state.broker + (f"; {story.topics}" if story.topics else ""),
+        "broker": f"{state.broker}; {story.setting}",
         "traffic": f"{state.sent:,} events in {story.traffic_s:.1f} s ({rate:,.0f}/s)",
         "model": _model(story),
         "outage": _outage(story),

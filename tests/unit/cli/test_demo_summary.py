@@ -27,7 +27,7 @@ def story(**others: Any) -> Story:
         "traffic_s": 1.5,
         "exit_code": 0,
         "without_model": "",
-        "topics": "",
+        "setting": "warmed up by 9 transactions",
     }
     return Story(**{**given, **others})
 
@@ -49,7 +49,7 @@ def test_the_summary_tells_the_story() -> None:
     """Broker, traffic, model against rules, outage with its moments, fallback by reason, the check."""
     text = " ".join(printed(story()).split())
     for part in (
-        "local Apache Kafka 4.3.1 at 127.0.0.1:20092",
+        "local Apache Kafka 4.3.1 at 127.0.0.1:20092; warmed up by 9 transactions",
         "3 events in 1.5 s (2/s)",
         "ROC-AUC 0.81 on leads it has not seen, the rules 0.56",
         "the model hung for 2.0 s; the rules answered after 0.25 s, the model again 0.12 s after its end",
