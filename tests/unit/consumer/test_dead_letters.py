@@ -114,6 +114,15 @@ def test_a_letter_is_whole_if_and_only_if_it_fits(value_bytes: int, header_bytes
     assert kept_bytes <= limit_bytes
 
 
+@pytest.mark.parametrize(("more_bytes", "whole"), [(0, True), (1, False)])
+def test_the_limit_itself_is_allowed(more_bytes: int, whole: bool) -> None:
+    """To the byte, with the generous overhead; the same holds for headers alone."""
+    value = bytes(4000 - OVERHEAD_BYTES - 3 + more_bytes)
+    assert (buried(record(value=value), 4000).value is not None) is whole
+    headers: Headers = [("h", bytes(4000 - OVERHEAD_BYTES - 3 - 11 + more_bytes))]
+    assert (("h", headers[0][1]) in (buried(record(value=b"v", headers=headers), 4000).headers or [])) is whole
+
+
 def test_the_overhead_covers_the_seven_headers() -> None:
     """With the longest sentence of ours, the drop told, and the longest topic name that Kafka takes."""
     for reason, text in GATE_MESSAGES.items():
@@ -197,6 +206,21 @@ def test_the_ratio_itself_is_allowed() -> None:
     """2 of 10 are not more than 0.2; the next record moves the window on."""
     letters = bytearray([1, 1, *[0] * 8, 1, 1, *[0] * 8, 1, 1, 1])
     assert Guard(1000, 0.2).admit(letters) == 22
+
+
+@pytest.mark.usefixtures("window")
+def test_what_leaves_the_window_is_not_counted() -> None:
+    """Two letters among the first ten; once they have left, two more are allowed, and a third is not."""
+    guard = Guard(1000, 0.2)
+    letters = bytearray([1, 1, *[0] * 8, 0, 0, 1, 0, 1, 0, 1])
+    assert guard.admit(letters) == 16
+
+
+@pytest.mark.usefixtures("window")
+def test_good_records_alone_fill_the_window_too() -> None:
+    """Batches without any letter, before and after some: what they push out is not counted."""
+    parts = [bytearray(7), bytearray([1, 1]), bytearray(8), bytearray(20), bytearray([1, 1, 1])]
+    assert verdict(Guard(1000, 0.2), *parts) == 39
 
 
 def test_the_window_has_the_contracts_size() -> None:

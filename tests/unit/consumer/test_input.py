@@ -176,6 +176,16 @@ def test_a_seek_that_waits_is_forgotten_with_its_partition(bench: Bench) -> None
     assert "seek" not in [name for name, _ in bench.consumer.calls]
 
 
+def test_a_seek_of_an_earlier_ownership_is_not_made_in_the_next(bench: Bench) -> None:
+    """Where it goes on is its restore's to say."""
+    bench.reading(1)
+    bench.source.rewind({1: 3})
+    bench.consumer.rebalance("revoke", 1)
+    bench.assigned(1)
+    bench.poll()
+    assert bench.consumer.calls == []
+
+
 def test_a_rewind_while_it_is_revoked_is_forgotten(bench: Bench) -> None:
     """The loop rewinds what it drops from within the callback, the revoked partition with it."""
     bench.reading(1)

@@ -164,7 +164,7 @@ def test_a_probe_without_an_answer_is_no_news() -> None:
 def test_a_probe_that_fails_is_no_news() -> None:
     """Any error but the end of the partition."""
     bench = Bench(end_offset=8, next_offset=5)
-    bench.consumer.logs[TOPIC, 0] = [told(KafkaError._TRANSPORT)]
+    bench.consumer.logs[TOPIC, 0] = [told(KafkaError._TRANSPORT, offset=5)]
     assert bench.measure() is None
     assert bench.consumer.calls[-1][0] == "unassign"
 

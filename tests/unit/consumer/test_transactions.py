@@ -286,6 +286,26 @@ def test_a_new_producer_is_tried_until_it_stands(bench: Bench) -> None:
     assert (bench.calls.count("init"), len(bench.producers)) == (3, 4)
 
 
+@pytest.mark.parametrize(
+    ("method", "error", "waited"),
+    [
+        ("send_offsets", fault(KafkaError._TIMED_OUT, retriable=True), [1, 2]),
+        ("init", fault(KafkaError._TRANSPORT), [0, 1]),
+        ("committed_metadata", fault(KafkaError._TIMED_OUT), [1, 2]),
+    ],
+)
+def test_whatever_is_repeated_waits_in_between(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, method: str, error: KafkaException, waited: list[int]
+) -> None:
+    """Longer each time: a broker that comes back is not met by a storm."""
+    found: list[int] = []
+    monkeypatch.setattr(bench.transactor, "_back_off", found.append)
+    bench.opened().script.then("commit", fenced())
+    bench.script.then(method, error, error)
+    bench.run()
+    assert found == waited
+
+
 def test_a_new_producer_that_is_not_authorised_ends(bench: Bench) -> None:
     """Rights that were taken away meanwhile: exit 3."""
     bench.opened().script.then("commit", fenced())
@@ -399,6 +419,13 @@ def test_closing_ends_the_waiting(bench: Bench, monkeypatch: pytest.MonkeyPatch)
     bench.transactor.close()
     with pytest.raises(FatalError, match="uncommitted"):
         future.result(timeout=10)
+
+
+def test_after_closing_nothing_is_taken(bench: Bench) -> None:
+    """The thread ends with what it has."""
+    bench.opened().transactor.close()
+    with pytest.raises(RuntimeError):
+        bench.run()
 
 
 def test_a_bug_is_not_taken_for_kafkas_fault(bench: Bench) -> None:
