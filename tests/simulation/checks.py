@@ -165,7 +165,10 @@ class _Partition:
         """The changelog as compaction would leave it."""
         latest = {entry.key: entry.value for _, entry in self._cluster.log((PROFILES, self.number)).committed()}
         decode = codecs()[2].decode
-        return {(key or b"").decode(): decode(value) for key, value in latest.items() if value is not None}
+        try:
+            return {(key or b"").decode(): decode(value) for key, value in latest.items() if value is not None}
+        except (UndecodableError, UnicodeDecodeError) as error:
+            raise BrokenError(f"{self}: the changelog cannot be read: {error}") from error
 
     def _expected_profiles(self) -> dict[str, dict[str, Any]]:
         return {

@@ -40,7 +40,7 @@ class Loss:
 
     def _scribble(self, number: int) -> None:
         """Somebody else has written to the changelog."""
-        key = self._chance.choice(sorted(_profiles(self._changelog(number))))
+        key = self._chance.choice([b"nobody", b"\xff", *sorted(_profiles(self._changelog(number)))])
         self._changelog(number).append(Entry(key, b"scribble", None, self._cluster.now_ms(), None))
 
     def _recreate_changelog(self) -> None:

@@ -20,8 +20,10 @@ from consumer.loop import Loop
 from consumer.offsets import GroupOffsets
 from consumer.ports import Restored, Settlement, Transaction
 from consumer.processor import Processor
+from consumer.rebuild import Rebuilder, Rebuilt
 from consumer.records import Output, Record
 from consumer.restore import BackgroundRestorer
+from consumer.start import Start
 from consumer.transactions import Transactor
 from scoring.profile import Profile, pack, unpack
 
@@ -391,6 +393,37 @@ def tombstones_not_written(patch: Patch) -> None:
         return [output for output in original(self, batch) if output.value is not None]
 
     _around(patch, Processor, "changelog", changelog)
+
+
+@mutant("state_loss")
+def damaged_state_used(patch: Patch) -> None:
+    """Nobody compares the state with the input."""
+    patch.setattr("consumer.restore.disagreement", lambda *_: None)
+
+
+@mutant("state_loss")
+def rebuilt_from_the_first_record(patch: Patch) -> None:
+    """After a rebuild all that the topic still holds is scored once more."""
+
+    def rebuild(original: Any, self: Rebuilder, start: Start, *args: Any) -> Rebuilt | None:
+        rebuilt: Rebuilt | None = original(self, start, *args)
+        return None if rebuilt is None else rebuilt._replace(next_offset=start.low)
+
+    _around(patch, Rebuilder, "rebuild", rebuild)
+
+
+@mutant("state_loss")
+def rebuilt_without_tombstones(patch: Patch) -> None:
+    """A rebuild leaves what cannot be read in the changelog."""
+
+    def start(original: Any, self: Loop, *args: Any) -> Batch:
+        batch: Batch = original(self, *args)
+        for profiles in batch.profiles.values():
+            for lead_id in [lead_id for lead_id, profile in profiles.items() if profile is None]:
+                del profiles[lead_id]
+        return batch
+
+    _around(patch, Loop, "_start_offsets", start)
 
 
 # --- the ends of transactions ---
