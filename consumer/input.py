@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import structlog
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from consumer.drills import At, nowhere
 from consumer.ports import Membership, RebalanceListener
-from consumer.records import Polled, Record, new
-from runtime.errors import ConfigurationError, KafkaUnavailableError, StateError
+from consumer.records import Headers, Polled, Record, new
+from runtime.errors import ConfigurationError, FatalError, KafkaUnavailableError, StateError
 
 log = structlog.get_logger(__name__)
 
@@ -146,7 +148,7 @@ class KafkaInput:
                 self._on_error(error, number, message.offset(), ends)
             elif number in readable:
                 at_ms = message.timestamp()[1]
-                fields = (number, message.offset(), at_ms, message.key(), message.value(), message.headers)
+                fields = (number, message.offset(), at_ms, message.key(), message.value(), partial(_headers, message))
                 add(new(Record, fields))
         return Polled(records, ends)
 
@@ -168,6 +170,11 @@ class KafkaInput:
                     f"{self._topic}-{number}: the next record to be read is gone ({error.str()}). Records were lost "
                     "to retention or the topic was recreated. `lead-scorer run --rebuild-state` goes on with the rest"
                 )
+        elif code == KafkaError._FATAL:
+            raise FatalError(
+                f"the Kafka client cannot go on: {error.str()}. `group.protocol` in kafka.client must be one that the "
+                "brokers know (consumer: from Kafka 4.0 on); else start again"
+            )
         elif code in _UNAUTHORISED:
             raise KafkaUnavailableError(f"not authorised to read {self._topic}: {error.str()}. Check the ACLs")
         elif code in _GONE:
@@ -176,3 +183,16 @@ class KafkaInput:
             )
         else:
             log.warning("consumer_error", error=error.name(), detail=error.str(), next="the client retries by itself")
+
+
+def _headers(message: Message) -> Headers | None:
+    """A record's headers; none where a name is no UTF-8.
+
+    The client cannot read such a name, and gives an unfinished tuple when it is asked again: touching that is a crash.
+    """
+    try:
+        return message.headers()  # type: ignore[return-value]
+    except SystemError:
+        message.set_headers([])
+        log.warning("headers_unreadable", partition=message.partition(), offset=message.offset(), next="goes without")
+        return []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 from confluent_kafka import OFFSET_END, KafkaError, Message
 
@@ -31,6 +33,28 @@ class Listener:
     def _hear(self, kind: str, numbers: list[int]) -> None:
         self.heard.append((kind, numbers))
         self.seen = [name for name, _ in self._consumer.calls]
+
+
+class Unreadable:
+    """A record with a header whose name is no UTF-8, as the client has it."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+        self._set: Headers | None = None
+
+    def headers(self) -> Headers | None:
+        if self._set is not None:
+            return self._set
+        self._asked += 1
+        if self._asked > 1:
+            raise AssertionError("a segmentation fault")
+        raise SystemError("returned a result with an exception set")
+
+    def set_headers(self, headers: Headers) -> None:
+        self._set = headers
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(message(7, partition=1), name)
 
 
 class Bench:
@@ -256,6 +280,13 @@ def test_a_record_is_as_kafka_gave_it(bench: Bench) -> None:
     assert found.headers() == headers
 
 
+def test_headers_that_the_client_cannot_read_are_none(bench: Bench) -> None:
+    """A name that is no UTF-8; asked a second time it gives an unfinished tuple, whose use ends the process."""
+    bench.reading(1).consumer.queue.append(cast(Message, Unreadable()))
+    (found,) = bench.poll().records
+    assert [found.headers(), found.headers()] == [[], []]
+
+
 def test_ends_are_told_beside_the_records(bench: Bench) -> None:
     """Past control records, which no record's offset tells."""
     bench.reading(1, 2)
@@ -377,6 +408,7 @@ def test_a_partition_whose_seek_waits_is_not_resumed_with_the_others(bench: Benc
         (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaUnavailableError, 3, "ACLs"),
         (KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaUnavailableError, 3, "ACLs"),
         (KafkaError._AUTHENTICATION, KafkaUnavailableError, 3, "not authorised"),
+        (KafkaError._FATAL, FatalError, 1, "cannot go on.*group.protocol"),
         (KafkaError.UNKNOWN_TOPIC_OR_PART, ConfigurationError, 2, "topics create"),
         (KafkaError._UNKNOWN_TOPIC, ConfigurationError, 2, "is gone"),
     ],
