@@ -20,7 +20,8 @@ from schemas.released import fingerprints
 from schemas.resolution import reader_of
 from schemas.writing import writer_of
 
-if TYPE_CHECKING:  # its HTTP client takes 0.1 s to import, and most runs have no registry
+if TYPE_CHECKING:  # the registry's HTTP client takes 0.1 s to import, numpy as long; most commands need neither
+    from schemas.columns import Columns, ColumnWriter
     from schemas.registry import Registry
 
 __all__ = [
@@ -61,6 +62,7 @@ class Codec:
         self._name, self._subject, self._registry = schema_name, subject, registry
         self._schema = released.current(schema_name)
         self._write, self._write_fast = writer_of(self._schema), compiled_writer(self._schema)
+        self._columns: ColumnWriter | None = None
         self._readers: dict[bytes, Read] = {}  # by the head of a frame; only heads of known schemas get in
         self._head = b""
         self.fingerprint = self._schema.fingerprint
@@ -101,6 +103,26 @@ class Codec:
             out = bytearray(head)
             self._write(out, datum)
             return bytes(out)
+
+    def encode_columns(self, columns: Columns) -> list[bytes]:
+        """The bytes of many records, given by field instead of by record: `schemas.columns` has the kinds of columns.
+
+        Args:
+            columns: Every field of the current schema, and no other; at least one that is not `Same`.
+
+        Raises:
+            UnwritableError: As `encode`, of the first record that is not of the schema.
+            ValueError: Columns of different lengths.
+        """
+        head = self._head or self.register()
+        if self._columns is None:
+            from schemas.columns import ColumnWriter  # numpy: only where it is used
+
+            self._columns = ColumnWriter(self._schema)
+        try:
+            return self._columns.write(head, columns)
+        except UNSURE:
+            return [self.encode(row) for row in self._columns.rows(columns)]
 
     def register(self) -> bytes:
         """Registers the schema, if there is a registry; call it at start, so that faults show there.

@@ -30,8 +30,9 @@ UNSURE: Final = (Unsure, LookupError, TypeError, ValueError, error)
 """All that a compiled writer raises."""
 
 _LOW: Final = (1 << 14) - 1
-_LAST: Final = tuple(bytes([raw]) if raw < 0x80 else bytes([raw & 0x7F | 0x80, raw >> 7]) for raw in range(_LOW + 1))
+SHORT: Final = tuple(bytes([raw]) if raw < 0x80 else bytes([raw & 0x7F | 0x80, raw >> 7]) for raw in range(_LOW + 1))
 """Variable-length numbers below 2^14, to be followed by nothing."""
+_SMALL_END: Final = (_LOW + 1) // 2
 _MORE: Final = tuple(bytes([raw & 0x7F | 0x80, raw >> 7 | 0x80]) for raw in range(_LOW + 1))
 """14 bits of a longer number, to be followed by the rest."""
 
@@ -62,27 +63,33 @@ class _Double(str):
     __slots__ = ()
 
 
-class _Body:
-    """The statements of a function under construction, and the names that they use."""
+class Body:
+    """Statements of a function under construction, and the names that they use.
 
-    def __init__(self, schema: Schema) -> None:
-        self.schema = schema
+    Args:
+        schema: Whose types are looked up.
+        label: Keeps the names of one part of a function from those of another.
+    """
+
+    def __init__(self, schema: Schema, label: str = "") -> None:
+        self.schema, self._label = schema, label
         self.lines: list[str] = []
         self.names: dict[str, Any] = {
-            "LAST": _LAST, "Unsure": Unsure, "join": b"".join, "number": _number, "utf8": str.encode,
+            "SHORT": SHORT, "Unsure": Unsure, "join": b"".join, "number": _number, "utf8": str.encode,
         }  # fmt: skip
         self._count = 0
 
     def variable(self) -> str:
         """A new one."""
         self._count += 1
-        return f"v{self._count}"
+        return f"{self._label}v{self._count}"
 
     def constant(self, value: Any) -> str:
         """A name for a value."""
         self._count += 1
-        self.names[f"C{self._count}"] = value
-        return f"C{self._count}"
+        name = f"{self._label}C{self._count}"
+        self.names[name] = value
+        return name
 
     def refuse_unless(self, condition: str) -> None:
         """A check."""
@@ -90,33 +97,34 @@ class _Body:
 
 
 def _function(record: Any, schema: Schema) -> tuple[str, dict[str, Any]]:
-    body = _Body(schema)
+    body = Body(schema)
     parts = _record(body, record, "datum")
-    lines = [*body.lines, f"return join((head, {', '.join(_packed(body, parts))},))"]
+    lines = [*body.lines, f"return join((head, {', '.join(packed(body, parts))},))"]
     return "def write(head, datum):\n" + "".join(f"    {line}\n" for line in lines), body.names
 
 
-def _record(body: _Body, record: Any, datum: str) -> list[str]:
+def _record(body: Body, record: Any, datum: str) -> list[str]:
     """Statements for the fields of a record; gives the expressions of its bytes in order."""
     parts: list[str] = []
     for field in record["fields"]:
         value = body.variable()
         body.lines.append(f"{value} = {datum}[{field['name']!r}]")
-        parts += _parts(body, field["type"], value)
+        parts += parts_of(body, field["type"], value)
     body.refuse_unless(f"len({datum}) == {len(record['fields'])}")
     return parts
 
 
-def _parts(body: _Body, avro_type: Any, value: str) -> list[str]:
+def parts_of(body: Body, avro_type: Any, value: str) -> list[str]:
+    """Adds what checks and converts the variable `value`; gives the expressions of its bytes in order."""
     match avro_type:
         case str() if avro_type in body.schema.named:
-            return _parts(body, body.schema.named[avro_type], value)
+            return parts_of(body, body.schema.named[avro_type], value)
         case ["null", inner]:
             return _optional(body, inner, value)
         case {"type": "record"}:
             return _record(body, avro_type, value)
         case {"type": "enum", "symbols": symbols}:
-            return [f"{body.constant({symbol: _LAST[2 * at] for at, symbol in enumerate(symbols)})}[{value}]"]
+            return [f"{body.constant({symbol: SHORT[2 * at] for at, symbol in enumerate(symbols)})}[{value}]"]
         case {"type": "array", "items": "long"}:
             return [f"{body.constant(_longs)}({value})"]
         case {"type": "array", "items": items}:
@@ -127,37 +135,39 @@ def _parts(body: _Body, avro_type: Any, value: str) -> list[str]:
             return _scalar(body, avro_type, value)
 
 
-def _optional(body: _Body, inner: Any, value: str) -> list[str]:
+def _optional(body: Body, inner: Any, value: str) -> list[str]:
     outer, body.lines = body.lines, []
     given = body.variable()
-    parts = _packed(body, _parts(body, inner, value))
-    then = [*body.lines, f"{given} = {' + '.join([repr(_LAST[2]), *parts])}"]
+    parts = packed(body, parts_of(body, inner, value))
+    then = [*body.lines, f"{given} = {' + '.join([repr(SHORT[2]), *parts])}"]
     body.lines = [
         *outer,
-        f"if {value} is None: {given} = {_LAST[0]!r}",
+        f"if {value} is None: {given} = {SHORT[0]!r}",
         "else:",
         *(f"    {line}" for line in then),
     ]
     return [given]
 
 
-def _scalar(body: _Body, kind: str, value: str) -> list[str]:
+def _scalar(body: Body, kind: str, value: str) -> list[str]:
     match kind:
         case "string":
             body.lines.append(f"{value} = utf8({value})")
-            return [f"LAST[len({value}) << 1]", value]
+            return [f"SHORT[len({value}) << 1]", value]
         case "double":
             body.refuse_unless(f"{value}.__class__ is float")
             return [_Double(value)]
         case "boolean":
             body.refuse_unless(f"{value} is True or {value} is False")
-            return [f"LAST[{value}]"]
+            return [f"SHORT[{value}]"]
     low, high = _RANGES[kind]
     body.refuse_unless(f"{value}.__class__ is int and {low} <= {value} <= {high}")
-    return [f"number({value})"]
+    if kind == "timestamp-millis":
+        return [f"number({value})"]
+    return [f"(SHORT[{value} << 1] if 0 <= {value} < {_SMALL_END} else number({value}))"]
 
 
-def _packed(body: _Body, parts: Iterable[str]) -> list[str]:
+def packed(body: Body, parts: Iterable[str]) -> list[str]:
     """The expressions with neighbouring floats in one."""
     found: list[str] = []
     for doubles, group in groupby(parts, lambda part: isinstance(part, _Double)):
@@ -168,11 +178,14 @@ def _packed(body: _Body, parts: Iterable[str]) -> list[str]:
 
 def _number(value: int) -> bytes:
     raw = value << 1 if value >= 0 else ~(value << 1)
-    out = b""
+    if raw <= _LOW:
+        return SHORT[raw]
+    out = _MORE[raw & _LOW]
+    raw >>= 14
     while raw > _LOW:
         out += _MORE[raw & _LOW]
         raw >>= 14
-    return out + _LAST[raw]
+    return out + SHORT[raw]
 
 
 def _array(items: Any, schema: Schema) -> Callable[[Any], bytes]:
@@ -185,7 +198,7 @@ def _array(items: Any, schema: Schema) -> Callable[[Any], bytes]:
             raise Unsure
         if not value:
             return b"\0"
-        return b"".join([_LAST[len(value) << 1], *[item(b"", part) for part in value], b"\0"])
+        return b"".join([SHORT[len(value) << 1], *[item(b"", part) for part in value], b"\0"])
 
     return write
 
@@ -199,14 +212,14 @@ def _longs(value: Any) -> bytes:
 
 
 def _few_longs(numbers: list[Any]) -> bytes:
-    parts = [_LAST[len(numbers) << 1]]
+    parts = [SHORT[len(numbers) << 1]]
     for number in numbers:
         if number.__class__ is not int:
             raise Unsure
         raw = number << 1 if number >= 0 else ~(number << 1)
         if _HASH_MIN <= raw < _LONG_END:  # as nearly every hash: the loop of _number, unrolled
             parts += _MORE[raw & _LOW], _MORE[raw >> 14 & _LOW], _MORE[raw >> 28 & _LOW], _MORE[raw >> 42 & _LOW]
-            parts.append(_LAST[raw >> 56])
+            parts.append(SHORT[raw >> 56])
         elif raw >= _LONG_END:
             raise Unsure
         else:
