@@ -318,7 +318,7 @@ def revocation_does_not_wait(patch: Patch) -> None:
 # --- restore ---
 
 
-@mutant()
+@mutant("expel_at")
 def restored_to_the_last_stable_offset(patch: Patch) -> None:
     """The changelog is read to its last stable offset: a transaction whose marker is late is missing."""
 
@@ -330,7 +330,7 @@ def restored_to_the_last_stable_offset(patch: Patch) -> None:
     _around(patch, ChangelogReader, "_end", end)
 
 
-@mutant()
+@mutant("expel_at")
 def restore_does_not_wait_for_markers(patch: Patch) -> None:
     """The changelog is read while transactions below the high watermark are open: its end comes too early."""
 
