@@ -267,6 +267,16 @@ def test_every_stage_is_told() -> None:
     assert bench.stages.told == ["decode", "state", "inference", "publish"]
 
 
+def test_the_stream_gates_see_what_was_accepted() -> None:
+    """Updates as their lead is after them, the engagement of every event; duplicates and dead letters are not seen."""
+    update = event_record(0, event_type="PROFILE_UPDATE", company_headcount=50)
+    again, refused = event_record(1, event_type="PROFILE_UPDATE", event_id="e-0-0"), undecodable(2)
+    visit, other_update = event_record(3), event_record(4, lead_id="b", event_type="PROFILE_UPDATE", email=SECRET)
+    batch = Bench().prepared(update, again, refused, visit, other_update)
+    # Engagement 0, 0.5 and 0, where the model was trained on a mean of 1.
+    assert batch.gates.ratios() == pytest.approx((0.5, 0.5, 1.0, 1 - 0.5 / 3))
+
+
 # --- any batches ---
 
 WINDOW, RETENTION_DAYS = 3, 20  # what `strategies.records` makes sense with
