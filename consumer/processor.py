@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Protocol, cast
 
@@ -19,13 +19,14 @@ from consumer.start import REBUILD_HINT
 from runtime.clock import Clock
 from runtime.errors import FatalError, StateError
 from schemas.codec import Codec, UndecodableError, UnknownSchemaError
+from schemas.columns import Column, Few, PackedLongs, Same
 from schemas.registry import RegistryUnavailableError
 from scoring.events import LeadEvent
-from scoring.features import FEATURES, Observations, features, rule_scores
+from scoring.features import Observations, features, rule_scores
 from scoring.fold import Memory, fold
 from scoring.gates import gate
 from scoring.policy import Policy, Route
-from scoring.profile import Profile, to_record
+from scoring.profile import Profile, to_columns
 from scoring.scorer import Scorer, Verdicts
 
 INTERNAL_ERROR = "internal_error"
@@ -58,7 +59,13 @@ class Destinations:
     """What the producer takes."""
 
 
-_Accepted = tuple[Record, LeadEvent, Profile]
+@dataclass(slots=True)
+class _Accepted:
+    """What is scored, by row."""
+
+    records: list[Record] = field(default_factory=list)
+    events: list[LeadEvent] = field(default_factory=list)
+    profiles: list[Profile] = field(default_factory=list)
 
 
 class Processor:
@@ -78,8 +85,8 @@ class Processor:
     ) -> None:
         event_codec, decision_codec, profile_codec = codecs
         self._decode: Callable[[bytes | None], dict[str, Any]] = event_codec.decode
-        self._encode_decision = decision_codec.encode
-        self._encode_profile = profile_codec.encode
+        self._encode_decisions = decision_codec.encode_columns
+        self._encode_profiles = profile_codec.encode_columns
         self._to = destinations
         self._policy, self._scorer, self._clock, self._stages = policy, scorer, clock, stages
         self._baseline_engagement = baseline_engagement
@@ -119,8 +126,13 @@ class Processor:
 
     def changelog(self, batch: Batch) -> list[Output]:
         """One `LeadProfile` for each lead that the batch changed, a tombstone for each that it forgot."""
-        now_ms = self._clock.now_ms()
-        encode, topic, group_id = self._encode_profile, self._to.profiles, self._to.group_id
+        now_ms, topic = self._clock.now_ms(), self._to.profiles
+        changed = [
+            (partition, lead_id, profile)
+            for partition, profiles in batch.profiles.items()
+            for lead_id, profile in profiles.items()
+        ]
+        values = iter(self._profile_values([change for change in changed if change[2] is not None]))
         return [
             new(
                 Output,
@@ -128,14 +140,26 @@ class Processor:
                     topic,
                     partition,
                     lead_id.encode(errors="surrogateescape"),
-                    None if profile is None else encode(to_record(lead_id, group_id, profile)),
+                    None if profile is None else next(values),
                     now_ms,
                     None,
                 ),
             )
-            for partition, profiles in batch.profiles.items()
-            for lead_id, profile in profiles.items()
+            for partition, lead_id, profile in changed
         ]
+
+    def _profile_values(self, kept: list[tuple[int, str, Any]]) -> list[bytes]:
+        if not kept:
+            return []
+        columns = to_columns([profile for _, _, profile in kept])
+        shared: dict[str, Column] = {
+            "lead_id": [lead_id for _, lead_id, _ in kept],
+            "group_id": Same(self._to.group_id),
+            "last_action": Few(columns["last_action"]),
+            "last_action_band": Few(columns["last_action_band"]),
+            "recent_event_ids": PackedLongs(columns["recent_event_ids"]),
+        }
+        return self._encode_profiles({**columns, **shared})
 
     def _prepare(self, records: list[Record], batch: Batch) -> None:
         started = perf_counter()
@@ -148,7 +172,7 @@ class Processor:
         accepted, observations = self._fold(records[:taken], outcomes, batch)
         scored = perf_counter()
         self._stages.stage("state", scored - folded)
-        if accepted:
+        if accepted.records:
             self._score(accepted, observations, batch)
 
     def _isolate(self, records: list[Record], batch: Batch, error: Exception) -> Batch:
@@ -213,10 +237,9 @@ class Processor:
 
     def _fold(
         self, records: list[Record], outcomes: list[LeadEvent | Output], batch: Batch
-    ) -> tuple[list[_Accepted], Observations]:
+    ) -> tuple[_Accepted, Observations]:
         """Applies events to profiles in offset order; what is accepted is observed as it was at its offset."""
-        accepted: list[_Accepted] = []
-        observations = Observations()
+        accepted, observations = _Accepted(), Observations()
         duplicates = 0
         for record, outcome in zip(records, outcomes, strict=False):
             if type(outcome) is Output:
@@ -236,9 +259,12 @@ class Processor:
             if event["event_type"] == "PROFILE_UPDATE":
                 batch.gates.add_update(profile)
             observations.append(profile, event["occurred_at"], folded.previous_activity_at)
-            accepted.append((record, event, profile))
+            accepted.records.append(record)
+            accepted.events.append(event)
+            accepted.profiles.append(profile)
         batch.records += records
         batch.next_offsets.update({record.partition: record.offset + 1 for record in records})
+        batch.log_times_ms.update((record.partition, record.append_ms) for record in records)
         batch.tally.results["duplicate"] += duplicates
         return accepted, observations
 
@@ -248,7 +274,7 @@ class Processor:
             f"{profile.last_offset} applied: the events topic or the committed offsets went back. {REBUILD_HINT}"
         )
 
-    def _score(self, accepted: list[_Accepted], observations: Observations, batch: Batch) -> None:
+    def _score(self, accepted: _Accepted, observations: Observations, batch: Batch) -> None:
         """Scores what was accepted and turns it into decisions and actions."""
         started = perf_counter()
         matrix = features(observations)
@@ -264,12 +290,11 @@ class Processor:
         self._count(accepted, verdicts, routes, batch)
         self._stages.stage("publish", perf_counter() - inferred)
 
-    def _route(self, accepted: list[_Accepted], verdicts: Verdicts) -> list[Route]:
+    def _route(self, accepted: _Accepted, verdicts: Verdicts) -> list[Route]:
         routes = []
         route, record_action = self._policy.route, self._policy.record_action
-        for (_, event, profile), score, by_model in zip(
-            accepted, verdicts.scores.tolist(), verdicts.by_model.tolist(), strict=True
-        ):
+        scores, by_models = verdicts.scores.tolist(), verdicts.by_model.tolist()
+        for event, profile, score, by_model in zip(accepted.events, accepted.profiles, scores, by_models, strict=True):
             routed = route(profile, score, by_model, event["event_type"], event["occurred_at"])
             if routed.publish:
                 record_action(profile, routed, event["occurred_at"])
@@ -288,7 +313,7 @@ class Processor:
 
     def _decide(
         self,
-        accepted: list[_Accepted],
+        accepted: _Accepted,
         matrix: NDArray[np.float64],
         baseline: NDArray[np.float64],
         verdicts: Verdicts,
@@ -297,55 +322,60 @@ class Processor:
         batch: Batch,
     ) -> None:
         decided_at = self._clock.now_ms()
-        events, to_decisions, to_actions = self._to.events, self._to.decisions, self._to.actions
-        policy_version, encode, add = self._policy.version, self._encode_decision, batch.outputs.append
-        columns = zip(
-            accepted,
-            matrix.tolist(),
-            baseline.tolist(),
-            verdicts.scores.tolist(),
-            verdicts.by_model.tolist(),
-            verdicts.fallback_reasons,
-            routes,
-            strict=True,
-        )
-        for row, ((record, event, _), values, rule_score, score, by_model, fallback, route) in enumerate(columns):
-            partition, offset, append_ms, key, _, _ = record
-            value = encode(
-                {
-                    "decision_id": f"{events}-{partition}-{offset}",
-                    "lead_id": event["lead_id"],
-                    "event_id": event["event_id"],
-                    "event_type": event["event_type"],
-                    "occurred_at": event["occurred_at"],
-                    "decided_at": decided_at,
-                    "score": score,
-                    "decision": route.decision,
-                    "confidence": route.confidence,
-                    "scored_by": "MODEL" if by_model else "RULES",
-                    "model_version": verdicts.model_version if by_model else None,
-                    "policy_version": policy_version,
-                    "rule_score": rule_score,
-                    "fallback_reason": fallback,
-                    "action_published": route.publish,
-                    "features": dict(zip(FEATURES, values, strict=False)),
-                    "reasons": explained.get(row, NO_REASONS),
-                    "latency_ms": float(decided_at - append_ms) if decided_at > append_ms else 0.0,
-                    "source_topic": events,
-                    "source_partition": partition,
-                    "source_offset": offset,
-                }
-            )
+        columns = self._decision_columns(accepted, matrix, baseline, verdicts, routes, decided_at)
+        columns["reasons"] = Same(NO_REASONS)
+        if explained:
+            columns["reasons"] = [explained.get(row, NO_REASONS) for row in range(len(routes))]
+        to_decisions, to_actions, add = self._to.decisions, self._to.actions, batch.outputs.append
+        values = self._encode_decisions(columns)
+        for record, route, value in zip(accepted.records, routes, values, strict=True):
+            partition, _, _, key, _, _ = record
             add(new(Output, (to_decisions, partition, key, value, decided_at, None)))
             if route.publish:
                 add(new(Output, (to_actions[route.decision], partition, key, value, decided_at, None)))
 
-    def _count(self, accepted: list[_Accepted], verdicts: Verdicts, routes: list[Route], batch: Batch) -> None:
+    def _decision_columns(
+        self,
+        accepted: _Accepted,
+        matrix: NDArray[np.float64],
+        baseline: NDArray[np.float64],
+        verdicts: Verdicts,
+        routes: list[Route],
+        decided_at: int,
+    ) -> dict[str, Column]:
+        """All fields of the decisions but the reasons."""
+        records, events, topic = accepted.records, accepted.events, self._to.events
+        by_model, version = verdicts.by_model.tolist(), verdicts.model_version
+        append_ms = np.array([record.append_ms for record in records], dtype=np.float64)
+        return {
+            "decision_id": [f"{topic}-{record.partition}-{record.offset}" for record in records],
+            "lead_id": [event["lead_id"] for event in events],
+            "event_id": [event["event_id"] for event in events],
+            "event_type": [event["event_type"] for event in events],
+            "occurred_at": [event["occurred_at"] for event in events],
+            "decided_at": Same(decided_at),
+            "score": verdicts.scores,
+            "decision": Few([route.decision for route in routes]),
+            "confidence": [route.confidence for route in routes],
+            "scored_by": ["MODEL" if model else "RULES" for model in by_model],
+            "model_version": Few([version if model else None for model in by_model]),
+            "policy_version": Same(self._policy.version),
+            "rule_score": baseline,
+            "fallback_reason": Few(verdicts.fallback_reasons),
+            "action_published": [route.publish for route in routes],
+            "features": matrix,
+            "latency_ms": np.maximum(decided_at - append_ms, 0.0),
+            "source_topic": Same(topic),
+            "source_partition": [record.partition for record in records],
+            "source_offset": [record.offset for record in records],
+        }
+
+    def _count(self, accepted: _Accepted, verdicts: Verdicts, routes: list[Route], batch: Batch) -> None:
         tally = batch.tally
         decided = Counter(zip([route.decision for route in routes], verdicts.by_model.tolist(), strict=True))
         fallbacks = Counter(verdicts.fallback_reasons)
-        tally.results["scored"] += len(accepted)
-        tally.scored_append_ms += [record.append_ms for record, _, _ in accepted]
+        tally.results["scored"] += len(routes)
+        tally.scored_append_ms += [record.append_ms for record in accepted.records]
         tally.decisions.update({(name, "MODEL" if model else "RULES"): n for (name, model), n in decided.items()})
         tally.actions.update([route.decision for route in routes if route.publish])
         tally.fallbacks.update({reason: n for reason, n in fallbacks.items() if reason is not None})

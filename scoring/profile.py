@@ -258,6 +258,31 @@ def to_record(lead_id: str, group_id: str, profile: Profile) -> dict[str, Any]:
     }
 
 
+def to_columns(profiles: list[Profile]) -> dict[str, list[Any]]:
+    """The fields of `to_record` for many profiles at once, but the lead and the group; ids stay packed.
+
+    Example:
+        >>> columns = to_columns([Profile(page_visits=2, recent_event_ids=bytes(8)), Profile()])
+        >>> columns["page_visits"], columns["recent_event_ids"] == [bytes(8), b""]
+        ([2, 0], True)
+    """
+    return {
+        "page_visits": [profile.page_visits for profile in profiles],
+        "email_opens": [profile.email_opens for profile in profiles],
+        "demo_requests": [profile.demo_requests for profile in profiles],
+        "company_headcount": [profile.company_headcount for profile in profiles],
+        "created_at": [profile.created_at for profile in profiles],
+        "contactable": [profile.contactable for profile in profiles],
+        "last_activity_at": [profile.last_activity_at for profile in profiles],
+        "last_action": [profile.last_action for profile in profiles],
+        "last_action_band": [profile.last_action_band for profile in profiles],
+        "last_action_at": [profile.last_action_at for profile in profiles],
+        "recent_event_ids": [profile.recent_event_ids for profile in profiles],
+        "last_offset": [profile.last_offset for profile in profiles],
+        "last_seen_at": [profile.last_seen_at for profile in profiles],
+    }
+
+
 def from_record(datum: dict[str, Any], dedup_window: int | None = None) -> tuple[str, str, Profile]:
     """Reads a `LeadProfile` datum.
 
