@@ -27,6 +27,8 @@ class Partition:
     leads: Leads = field(default_factory=dict)
     next_offset: int = -1
     position: int = -1
+    log_time_ms: int = 0
+    """The latest append time among the records of committed transactions."""
     dropped: bool = False
     """Set once the partition is not owned any more: a restore under way may stop."""
 

@@ -60,6 +60,8 @@ class Batch:
         self.records: list[Record] = []
         self.outputs: list[Output] = []
         self.next_offsets: dict[int, int] = {}
+        self.log_times_ms: dict[int, int] = {}
+        """By partition, the append time of its last record."""
         self.tally = Tally()
         self.polled_s = 0.0
         """When its first record was polled, in monotonic seconds."""
@@ -79,6 +81,7 @@ class Batch:
         self.records += child.records
         self.outputs += child.outputs
         self.next_offsets.update(child.next_offsets)
+        self.log_times_ms.update(child.log_times_ms)
         self.tally.add(child.tally)
         self.guard, self.gates, self.limit = child.guard, child.gates, child.limit
 
@@ -126,6 +129,7 @@ class Batch:
             if partition is None:
                 continue
             partition.next_offset = next_offset
+            partition.log_time_ms = max(partition.log_time_ms, self.log_times_ms.get(number, 0))
             for lead_id, profile in self.profiles.get(number, {}).items():
                 if profile is None:
                     partition.leads.pop(lead_id, None)

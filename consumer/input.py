@@ -99,6 +99,10 @@ class KafkaInput:
         metadata: Membership | None = self._consumer.consumer_group_metadata()
         return metadata
 
+    def owned(self) -> set[int]:
+        """The partitions that the client holds assigned now."""
+        return {partition.partition for partition in self._consumer.assignment()}
+
     def close(self) -> None:
         """Leaves the group; the listener hears of the partitions once more."""
         self._consumer.close()

@@ -38,6 +38,8 @@ SERVE_AFTER_S = 1.0
 REVOKE_WAIT_S = 45.0
 """Below `max.poll.interval.ms`: a commit that takes longer is left to the broker, and its partitions are dropped."""
 AWAIT_SLICE_S = 1.0
+SILENT_S_MAX = 5.0
+"""An instance without records commits an offset again so often, and so learns that another one has its id."""
 TOO_LARGE = "MSG_SIZE_TOO_LARGE"
 BACKOFF_S = 0.1
 BACKOFF_MAX_S = 5.0
@@ -99,8 +101,8 @@ class Loop:
         self._open: Batch | None = None
         self._in_flight: _InFlight | None = None
         self._aborts = 0
-        self._log_time_ms = 0
         self._hold_until_s = 0.0
+        self._submitted_s = clock.monotonic()
 
     def turn(self) -> None:
         """One step; returns within a fraction of a second unless the client or the model does not.
@@ -255,11 +257,25 @@ class Loop:
         if not polled.records and not polled.ends:
             return
         if not self._pending():
-            self._membership = self._source.membership()
+            if not self._take_membership():
+                self._source.rewind({p.number: p.next_offset for p in self.assignment.active()})
+                return
             self._polled_s = self._clock.monotonic()
         self._telemetry.stage("poll", self._clock.monotonic() - began_s)
         self._admit(polled.records)
         self._ends.update(polled.ends)
+
+    def _take_membership(self) -> bool:
+        """Takes a snapshot to commit under; False if partitions turn out to be lost, which nobody may have told.
+
+        The snapshot comes first: of a loss before it the client's assignment knows, of one after it the broker.
+        """
+        self._membership = self._source.membership()
+        owned = self._source.owned()
+        gone = [number for number in self.assignment.partitions if number not in owned]
+        if gone:
+            self.lost(gone)
+        return not gone
 
     def _poll_s(self, room: int) -> float:
         if self._holding() or room <= 0:
@@ -325,31 +341,42 @@ class Loop:
             if batch.limit is not None:
                 raise batch.limit
             return
-        if self._membership is None:
-            self._membership = self._source.membership()
+        if self._membership is None and not self._take_membership():
+            return
         if self._membership is None:  # not a member (any more): the broker could not tell us from a zombie
             self._discard()
             self._hold(1)
             return
         self._telemetry.turned("commit")
-        if batch.records:
-            self._log_time_ms = max(self._log_time_ms, batch.records[-1].append_ms)
-            self._purge.add_to(batch, self._log_time_ms, self._clock.monotonic())
+        self._purge.add_to(batch, self._clock.monotonic())
         outputs = batch.outputs + self._processor.changelog(batch)
         future = self._transactions.submit(Transaction(outputs, batch.next_offsets, self._membership))
-        self._in_flight = _InFlight(batch, future, self._clock.monotonic())
+        self._submitted_s = self._clock.monotonic()
+        self._in_flight = _InFlight(batch, future, self._submitted_s)
         self._open = None
 
     def _offsets_only(self) -> Batch | None:
         """Start offsets of new partitions, or the ends of caught-up ones: they lie behind control records."""
         if self._starting:
-            self._membership = self._source.membership()
-            return self._start_offsets()
+            return self._start_offsets() if self._take_membership() else None
         if self._ends and not self._gathered:
             batch = self._new_batch()
             self._advance_past_ends(batch)
             return None if batch.empty else batch
-        return None
+        return self._sign_of_life()
+
+    def _sign_of_life(self) -> Batch | None:
+        """After a long silence the committed offset of one partition, once more.
+
+        Only a transaction tells a producer that it was fenced: of two idle instances with one id both would stay.
+        """
+        active = self.assignment.active()
+        if self._gathered or not active or self._clock.monotonic() - self._submitted_s < SILENT_S_MAX:
+            return None
+        batch = self._new_batch()
+        batch.next_offsets[active[0].number] = active[0].next_offset
+        self._membership = None  # that of the batch before may be an old one
+        return batch
 
     def _start_offsets(self) -> Batch:
         """What must be committed before a new partition is read; a rebuilt one has a transaction of its own."""

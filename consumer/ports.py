@@ -73,6 +73,9 @@ class Input(Protocol):
     def membership(self) -> Membership | None:
         """A snapshot to commit under; None while this instance is no member."""
 
+    def owned(self) -> set[int]:
+        """The partitions that the client holds assigned now, whether or not the listener was told of a loss."""
+
     def close(self) -> None:
         """Leaves the group."""
 

@@ -35,12 +35,14 @@ class Purge:
         self._pass_s = min(PASS_S_MAX, retention_ms / 10_000)
         self._walks: dict[int, _Walk] = {}
 
-    def add_to(self, batch: Batch, log_time_ms: int, now_s: float) -> None:
+    def add_to(self, batch: Batch, now_s: float) -> None:
         """Adds tombstones to a batch that is about to be committed.
+
+        A partition's own log tells the time: with another's, or with ours, a lead of a partition that lags behind would
+        be forgotten before its next event, which came in time.
 
         Args:
             batch: Not in flight yet.
-            log_time_ms: The latest append time that is known.
             now_s: Monotonic seconds, for the pause between two walks over a partition.
         """
         share = max(1, LEADS_PER_BATCH // max(1, len(batch.next_offsets)))
@@ -48,7 +50,7 @@ class Purge:
             partition = batch.assignment.partitions.get(number)
             if partition is not None:
                 for lead_id in self._walk(partition, now_s, share):
-                    self._consider(batch, partition, lead_id, log_time_ms)
+                    self._consider(batch, partition, lead_id)
 
     def _walk(self, partition: Partition, now_s: float, leads: int) -> list[str]:
         """The next leads of a partition's walk; a new walk begins when its time has come, or for a new owner."""
@@ -59,9 +61,9 @@ class Purge:
         walk.done = not found
         return found
 
-    def _consider(self, batch: Batch, partition: Partition, lead_id: str, log_time_ms: int) -> None:
+    def _consider(self, batch: Batch, partition: Partition, lead_id: str) -> None:
         packed = partition.leads.get(lead_id)
-        if packed is None or last_seen_at(packed) + self._after_ms > log_time_ms:
+        if packed is None or last_seen_at(packed) + self._after_ms > partition.log_time_ms:
             return
         if not batch.has(partition.number, lead_id):
             batch.put(partition.number, lead_id, None)

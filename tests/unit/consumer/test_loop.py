@@ -17,7 +17,7 @@ from consumer.batch import Batch
 from consumer.dead_letters import Guard
 from consumer.loop import BUSY_POLL_S, IDLE_POLL_S, SERVE_AFTER_S, SLICE_RECORDS, TOO_LARGE, Loop
 from consumer.ports import Membership, Restored, Settlement, Transaction
-from consumer.purge import Purge
+from consumer.purge import PASS_S_MAX, Purge
 from consumer.records import Output, Polled, Record
 from runtime.errors import DeadLetterLimitError, FatalError, StateError
 from schemas.codec import RegistryUnavailableError
@@ -363,6 +363,19 @@ def test_each_phase_of_a_turn_is_told(bench: Bench) -> None:
     bench.give(*visits(0, 1)).turn()
     assert bench.heard.phases == ["poll", "process", "commit"]
     assert [name for name, _ in bench.heard.stages] == ["poll"]
+
+
+def test_expired_leads_are_forgotten_with_the_batch(bench: Bench) -> None:
+    """Their tombstones are part of the transaction."""
+    late_ms = START_MS + 400 * DAY_MS
+    bench.reading(0, leads={"old": Profile(last_seen_at=START_MS)})
+    for offset in range(2):
+        bench.give(event_record(offset, append_ms=late_ms)).turn().commit()
+    bench.clock.sleep(PASS_S_MAX)
+    bench.give(event_record(2, append_ms=late_ms)).turn()
+    assert (b"old", None) in [(output.key, output.value) for output in bench.outputs(PROFILES)]
+    bench.commit()
+    assert set(bench.partition().leads) == {"l"}
 
 
 # --- two batches ---
@@ -816,6 +829,17 @@ def test_a_commit_that_outlives_the_rebalance_is_forgotten(bench: Bench, monkeyp
     assert bench.partition(1) is not before
     assert bench.restorer.requested[-1] is bench.partition(1)
     assert bench.partition(1).phase is Phase.RESTORING
+
+
+def test_partitions_that_were_lost_without_a_word(bench: Bench) -> None:
+    """The client may not tell; what it holds is compared with each snapshot, and nothing of theirs is committed."""
+    bench.reading(0, 1)
+    bench.source.lost_silently = {0}
+    bench.give(*visits(0, 1), *visits(0, 1, partition=1)).turn()
+    assert set(bench.loop.assignment.partitions) == {1}
+    assert ("lost", [0]) in bench.heard.told
+    bench.give(*visits(0, 1, partition=1)).turn(times=2)
+    assert bench.sent == [{1: 1}]
 
 
 def test_leaving_the_group_waits_for_nothing(bench: Bench) -> None:

@@ -23,13 +23,14 @@ def assignment(**last_seen_ms: int) -> Assignment:
 
 
 def purged(found: Assignment, log_time_ms: int, batch: Batch | None = None, batches: int = 3) -> set[str]:
-    """Leads with a tombstone after some batches."""
+    """Leads with a tombstone after some batches, with the partition's log at this time."""
+    found.partitions[0].log_time_ms = log_time_ms
     purge = Purge(RETENTION_MS)
     gone: set[str] = set()
     for _ in range(batches):
         target = batch or Batch(found, Guard(10, 0.5), StreamGates())
         target.next_offsets[0] = 1
-        purge.add_to(target, log_time_ms, now_s=0.0)
+        purge.add_to(target, now_s=0.0)
         gone |= {lead_id for lead_id, profile in target.profiles.get(0, {}).items() if profile is None}
     return gone
 
@@ -59,8 +60,9 @@ def test_a_lead_of_a_partition_that_was_revoked_meanwhile_stays() -> None:
     purge = Purge(RETENTION_MS)
     batch = Batch(found, Guard(10, 0.5), StreamGates())
     batch.next_offsets[0] = 1
+    found.partitions[0].log_time_ms = LONG_AFTER_MS
     found.remove([0])
-    purge.add_to(batch, LONG_AFTER_MS, now_s=0.0)
+    purge.add_to(batch, now_s=0.0)
     assert not batch.profiles
 
 
@@ -76,7 +78,7 @@ def test_a_partition_that_the_transaction_does_not_commit_is_left_alone() -> Non
     found = assignment(old=0)
     batch = Batch(found, Guard(10, 0.5), StreamGates())
     batch.next_offsets[1] = 1
-    Purge(RETENTION_MS).add_to(batch, LONG_AFTER_MS, now_s=0.0)
+    Purge(RETENTION_MS).add_to(batch, now_s=0.0)
     assert not batch.profiles
 
 

@@ -1,0 +1,78 @@
+"""What the loop does when there is nothing to do."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any
+
+from consumer.dead_letters import Guard
+from consumer.loop import SILENT_S_MAX, Loop
+from consumer.ports import Settlement, Transaction
+from consumer.records import Polled
+from scoring.stream_gates import StreamGates
+from tests.unit.consumer.fakes import FakeClock
+
+
+class Idle:
+    """A loop that owns partition 3, read to offset 7, to which no records come; transactions settle at once."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.submitted: list[Transaction] = []
+        source: Any = SimpleNamespace(
+            poll=lambda *_: Polled([], {}), membership=lambda: "member", owned=lambda: {3}, rewind=lambda _: None
+        )
+        anything: Any = SimpleNamespace(
+            finished=list, submit=self._submit, add_to=lambda *_: None, changelog=lambda _: [], limit=lambda: 100
+        )
+        telemetry: Any = SimpleNamespace(turned=lambda _: None, stage=lambda *_: None, committed=lambda _: None)
+        self.loop = Loop(
+            source=source,
+            transactions=anything,
+            restorer=anything,
+            processor=anything,
+            telemetry=telemetry,
+            clock=self.clock,
+            guard=Guard(10, 0.5),
+            gates=StreamGates(),
+            controller=anything,
+            purge=anything,
+            abort_limit=lambda *_: None,
+        )
+
+    def own(self) -> None:
+        """Takes the partition over."""
+        self.loop.assignment.add([3])
+        self.loop.assignment.partitions[3].activate(7, {})
+
+    def turn(self) -> None:
+        """A few turns, in which no time passes."""
+        for _ in range(3):
+            self.loop.turn()
+
+    def _submit(self, transaction: Transaction) -> Future[Settlement]:
+        self.submitted.append(transaction)
+        future: Future[Settlement] = Future()
+        future.set_result(Settlement(committed=True))
+        return future
+
+
+def test_a_sign_of_life_once_in_a_while() -> None:
+    """It commits where it stands, and then is silent again for as long: only so does a replaced instance learn it."""
+    idle = Idle()
+    idle.own()
+    idle.turn()
+    assert idle.submitted == []
+    for count in (1, 2):
+        idle.clock.sleep(SILENT_S_MAX)
+        idle.turn()
+        assert idle.submitted == [Transaction([], {3: 7}, "member")] * count
+
+
+def test_without_partitions_there_is_nothing_to_commit() -> None:
+    """An instance more than there are partitions has no offset to send."""
+    idle = Idle()
+    idle.clock.sleep(SILENT_S_MAX)
+    idle.turn()
+    assert idle.submitted == []
