@@ -99,7 +99,7 @@ def _promote(models: ModelDirectory, version: str) -> None:
 
 def scenarios(lasting_s: float, promoting_s: float) -> Iterator[Scenario]:
     """All of them."""
-    for name, fault in (("hung", "hang"), ("10 times slow", "slow:10"), ("past its deadline", "slow:200"),
+    for name, fault in (("hung", "hang"), ("10 times slow", "slow:10x"), ("past its deadline", "slow:200"),
                         ("raising", "raise"), ("answering NaN", "nan")):  # fmt: skip
         yield Scenario(name, f"{fault}@signal", lasting_s, toggled)
     yield Scenario("absent", None, lasting_s, absent)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from scoring.deadline import Predict, Rows
 
 USAGE: Final = (
-    "slow:MS (each call takes MS milliseconds longer), hang, raise, nan or unavailable; with @START+SECONDS only for "
+    "slow:MS (each call takes MS milliseconds longer), slow:TIMESx (each call takes so many times as long, slow:10x), "
+    "hang, raise, nan or unavailable; with @START+SECONDS only for "
     "so long, START seconds after the start: slow:200, hang@30+10; with @signal from one SIGUSR1 to "
     "the next: hang@signal"
 )
@@ -24,7 +25,7 @@ USAGE: Final = (
 _NUMBER: Final = r"\d+(?:\.\d+)?"
 _SPEC: Final = re.compile(
     rf"""(?P<kind>[a-z]+)
-    (?: [:=] (?P<slow>{_NUMBER}) (?:ms)? )?
+    (?: [:=] (?P<slow>{_NUMBER}) (?P<unit>ms|x)? )?
     (?: @ (?: (?P<signal>signal) | (?P<start>{_NUMBER}) s? (?: \+ (?P<lasting>{_NUMBER}) s? )? ) )?""",
     re.VERBOSE,
 )
@@ -53,6 +54,7 @@ class Fault:
     """A fault and the span, in seconds since the injector's start, in which calls meet it.
 
     With `on_signal` it waits for `FaultInjector.toggle` instead: for drills whose moment is not known beforehand.
+    A slow call takes `slow_times` its own time, and `slow_ms` more.
     """
 
     kind: FaultKind
@@ -60,14 +62,15 @@ class Fault:
     start_s: float = 0
     lasting_s: float = math.inf
     on_signal: bool = False
+    slow_times: float = 1
 
 
 def parse_fault(text: str) -> Fault:
     """Reads `--inject`.
 
     Example:
-        >>> parse_fault("slow:200").slow_ms
-        200.0
+        >>> parse_fault("slow:200").slow_ms, parse_fault("slow:10x").slow_times
+        (200.0, 10.0)
         >>> parse_fault("hang@30+10").start_s
         30.0
 
@@ -79,10 +82,19 @@ def parse_fault(text: str) -> Fault:
         raise FaultSpecError(f"{text!r} is not a fault; must be {USAGE}")
     kind = FaultKind(match["kind"])
     if (kind is FaultKind.SLOW) != (match["slow"] is not None):
-        raise FaultSpecError(f"{text!r}: slow, and only slow, takes milliseconds; must be {USAGE}")
+        raise FaultSpecError(f"{text!r}: slow, and only slow, takes a number; must be {USAGE}")
     lasting_s = math.inf if match["lasting"] is None else float(match["lasting"])
     start_s = float(match["start"] or 0)
-    return Fault(kind, float(match["slow"] or 0), start_s, lasting_s, on_signal=match["signal"] is not None)
+    on_signal, slow = match["signal"] is not None, float(match["slow"] or 0)
+    if match["unit"] == "x":
+        return Fault(kind, 0, start_s, lasting_s, on_signal, slow_times=_times(text, slow))
+    return Fault(kind, slow, start_s, lasting_s, on_signal)
+
+
+def _times(text: str, slow: float) -> float:
+    if slow < 1:
+        raise FaultSpecError(f"{text!r}: a slow call takes at least as long as it did; must be {USAGE}")
+    return slow
 
 
 class FaultInjector:
@@ -122,15 +134,22 @@ class FaultInjector:
             left_s = start + fault.lasting_s - self._monotonic()
             if left_s <= 0 or self._monotonic() < start:
                 return predict(rows)
+            if fault.kind is FaultKind.SLOW:
+                return self._slowly(fault, over, predict, rows)
             return _meet(fault, left_s, over, predict, rows)
 
         return faulty
 
+    def _slowly(self, fault: Fault, over: threading.Event, predict: Predict, rows: Rows) -> NDArray[np.float64]:
+        began_s = self._monotonic()
+        found = predict(rows)
+        own_s = self._monotonic() - began_s
+        over.wait(fault.slow_ms / 1000 + (fault.slow_times - 1) * own_s)
+        return found
+
 
 def _meet(fault: Fault, left_s: float, over: threading.Event, predict: Predict, rows: Rows) -> NDArray[np.float64]:
     match fault.kind:
-        case FaultKind.SLOW:
-            over.wait(fault.slow_ms / 1000)
         case FaultKind.HANG:
             over.wait(min(left_s, threading.TIMEOUT_MAX))
         case FaultKind.NAN:

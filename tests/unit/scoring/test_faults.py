@@ -32,6 +32,7 @@ class Clock:
     [
         ("slow:200", Fault(FaultKind.SLOW, 200)),
         ("slow=12.5ms", Fault(FaultKind.SLOW, 12.5)),
+        ("slow:10x@signal", Fault(FaultKind.SLOW, 0, on_signal=True, slow_times=10)),
         ("HANG", Fault(FaultKind.HANG)),
         ("raise@10", Fault(FaultKind.RAISE, 0, 10)),
         ("nan@1.5+3", Fault(FaultKind.NAN, 0, 1.5, 3)),
@@ -46,7 +47,7 @@ def test_faults_are_read(text: str, fault: Fault) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "explode", "slow", "hang:20", "slow:-1", "slow:1e3", "nan@", "nan+3", "nan@signal+3"]
+    "text", ["", "explode", "slow", "hang:20", "slow:-1", "slow:1e3", "slow:0.5x", "nan@", "nan+3", "nan@signal+3"]
 )
 def test_what_is_no_fault_is_refused_with_what_is(text: str) -> None:
     """The message repeats the text and says what is allowed."""
@@ -78,6 +79,19 @@ def test_slow_calls_answer_later(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading.Event, "wait", lambda _, timeout=None: waits.append(timeout))
     assert FaultInjector(Clock(), parse_fault("slow:200")).wrap(predict)(ROWS).tolist() == [1, 1, 1, 1]
     assert waits == [0.2]
+
+
+def test_calls_that_are_ten_times_slow_take_ten_times_their_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call of 3 ms waits 27 ms more; one of 5 ms would wait 45."""
+    clock, waits = Clock(), list[float | None]()
+
+    def three_ms(rows: Rows) -> NDArray[np.float64]:
+        clock.now += 0.003
+        return predict(rows)
+
+    monkeypatch.setattr(threading.Event, "wait", lambda _, timeout=None: waits.append(timeout))
+    assert FaultInjector(clock, parse_fault("slow:10x")).wrap(three_ms)(ROWS).tolist() == [1, 1, 1, 1]
+    assert waits == [pytest.approx(0.027)]
 
 
 def test_hanging_calls_return_when_the_fault_is_lifted() -> None:
