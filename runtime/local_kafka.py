@@ -4,6 +4,8 @@
         kafka.bootstrap_servers
         kafka.nodes[0].kill()  # and .stop(), .start(), .pause(), .resume(): same port, data kept
 
+        kafka.listening["PROXIED"]  # the port of a further listener, with listeners=[Listener("PROXIED", ...)]
+
     python -m runtime.local_kafka --port 9092 --dir data
 
 The jars are pinned in kafka-jars.sha256 (digest, size, coordinates): Kafka, what it depends on, and log4j-slf4j-impl,
@@ -22,6 +24,7 @@ import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -95,6 +98,21 @@ class Node(LocalProcess):
             raise UnavailableError(f"{self.name}: storage not formatted: {said[-1][:300]} (log: {self.log})")
 
 
+@dataclass(frozen=True)
+class Listener:
+    """A further port of a single node.
+
+    Attributes:
+        name: In capitals, as Kafka wants it.
+        protocol: `PLAINTEXT` or `SASL_PLAINTEXT`; what the latter needs goes into the broker's properties.
+        advertised_port: What clients are told, as that of a proxy before it; None: the port itself.
+    """
+
+    name: str
+    protocol: str = "PLAINTEXT"
+    advertised_port: int | None = None
+
+
 class LocalKafka:
     """A cluster on 127.0.0.1; a context manager that starts all nodes and stops them.
 
@@ -104,6 +122,7 @@ class LocalKafka:
         port: Of the first broker, the others follow; 0 takes free ports.
         jvm: Options of Java.
         properties: Of the brokers, over those of `PROPERTIES`.
+        listeners: Of a single node, beside its own; `listening` has their ports by name.
 
     Raises:
         UnavailableError: The jars cannot be had, or there is no Java.
@@ -117,10 +136,14 @@ class LocalKafka:
         port: int = 0,
         jvm: Sequence[str] = JVM,
         properties: Mapping[str, str] | None = None,
+        listeners: Sequence[Listener] = (),
     ) -> None:
         assert nodes in {1, 3}, "two nodes have no quorum without both"
+        assert nodes == 1 or not listeners, "further listeners are for one node"
         brokers = [port + i for i in range(nodes)] if port else free_ports(nodes)
-        controllers = [free for free in free_ports(2 * nodes) if free not in brokers][:nodes]
+        others = [free for free in free_ports(2 * nodes + len(listeners)) if free not in brokers]
+        controllers = others[:nodes]
+        self.listening = {one.name: free for one, free in zip(listeners, others[nodes:], strict=False)}
         copies, in_sync = ("3", "2") if nodes == 3 else ("1", "1")
         common = {
             "process.roles": "broker,controller",
@@ -140,7 +163,7 @@ class LocalKafka:
             Node(
                 Path(directory, f"node-{i}").absolute(),
                 jvm,
-                {**common, "node.id": str(i), "listeners": f"PLAINTEXT://127.0.0.1:{b},CONTROLLER://127.0.0.1:{c}"},
+                {**common, "node.id": str(i), **_listening(b, c, listeners, self.listening)},
             )
             for i, (b, c) in enumerate(zip(brokers, controllers, strict=True), start=1)
         ]
@@ -180,6 +203,17 @@ class LocalKafka:
 def jars() -> Path:
     """The folder with the pinned jars, downloaded the first time (45 MB)."""
     return fetch(f"Apache Kafka {VERSION}", read_pins(PINS.read_text()))
+
+
+def _listening(broker: int, controller: int, further: Sequence[Listener], ports: Mapping[str, int]) -> dict[str, str]:
+    own = [f"PLAINTEXT://127.0.0.1:{broker}", *(f"{one.name}://127.0.0.1:{ports[one.name]}" for one in further)]
+    told = [f"{one.name}://127.0.0.1:{one.advertised_port or ports[one.name]}" for one in further]
+    protocols = ["PLAINTEXT:PLAINTEXT", "CONTROLLER:PLAINTEXT", *(f"{one.name}:{one.protocol}" for one in further)]
+    return {
+        "listeners": ",".join([*own, f"CONTROLLER://127.0.0.1:{controller}"]),
+        "advertised.listeners": ",".join([own[0], *told]),
+        "listener.security.protocol.map": ",".join(protocols),
+    }
 
 
 def _cluster_id() -> str:
