@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import Producer
 
 from runtime.config import Settings, load
-from tests.faults.test_kill import cli, prepare, simulate
+from tests.faults.scenario import cli, prepare, simulate
 from tests.invariants import Found, Topics
 from tests.kafka import Namespace, eventually
 from tests.scorer import Scorer, scorers

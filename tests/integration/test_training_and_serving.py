@@ -20,7 +20,7 @@ from schemas.codec import decision_codec, lead_event_codec
 from scoring.features import DAY_MS, FEATURES, features, rule_scores
 from scoring.fold import Memory
 from scoring.policy import Policy
-from tests.faults.test_kill import cli
+from tests.faults.scenario import cli
 from tests.invariants import Topics
 from tests.kafka import Namespace
 from tests.scorer import scorers

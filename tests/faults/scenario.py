@@ -1,0 +1,273 @@
+"""What all fault scenarios share: topics, traffic, instances, those who look on, and what must hold in the end.
+
+with Scenario(namespace, tmp_path, seed) as scenario:
+    scorer = scenario.scorer("a").start()
+    with scenario.traffic():  # in the background, while something breaks
+        scorer.kill()
+        scorer.start()
+    scenario.check(scorer)  # invariants 1 to 9 of the oracle; the last one, what was said of it, is each scenario's own
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from itertools import takewhile
+from pathlib import Path
+from threading import Event, Thread
+from typing import Self, TypeVar
+
+import numpy as np
+from confluent_kafka import IsolationLevel, Message
+
+from consumer.end_offsets import end_offsets
+from producer.pace import Even, Pacer, Unpaced
+from producer.settings import ProducerSettings
+from producer.simulation import Parameters, Simulation
+from producer.simulation.run import send_records
+from producer.sinks import kafka_sink
+from runtime.clock import SystemClock
+from runtime.config import Settings, load
+from schemas.codec import decision_codec
+from schemas.times import parse_rfc3339
+from tests.faults.watcher import CommittedOffsets, Watcher
+from tests.invariants import Found, Topics, offset_of, partition_of
+from tests.kafka import Namespace, eventually
+from tests.scorer import Scorer
+
+UNCAPPED = """
+name = "uncapped"
+bands = [
+    { decision = "disqualify", below = 0.35 }, { decision = "nurture", below = 0.65 }, { decision = "contact_now" }
+]
+confidence = { high_from = 0.70, high_below = 0.30, low = [0.45, 0.50] }
+repeat_after_days = 7
+always_publish = ["DEMO_REQUEST"]
+"""
+LOAD_RATE = 400.0
+"""Records a second while something breaks: enough that every moment is in the middle of something."""
+HEALED_S = 60.0
+"""The contract's: so long after healing the lag may last, and the latency be over its budget."""
+BUDGET_MS = 150.0
+CLEANUP_S = 40.0
+"""A dead instance's transaction is aborted after its timeout (15 s) and the coordinator's next look (10 s)."""
+PACED_EVENTS, PACED_RATE = 150, 200.0
+ENDLESS = 100_000
+T = TypeVar("T")
+
+
+def cli(environ: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs `lead-scorer` to its end."""
+    command = [str(Path(sys.executable).with_name("lead-scorer")), *arguments]
+    return subprocess.run(command, env={**os.environ, **environ}, capture_output=True, text=True, check=False)
+
+
+def prepare(namespace: Namespace, directory: Path, **environ: str) -> tuple[dict[str, str], Settings]:
+    """Topics for an uncapped policy, so that rules alone give every decision."""
+    policy = directory / "uncapped.toml"
+    policy.write_text(UNCAPPED)
+    environ = {**namespace.environ(), "LEAD_SCORER__POLICY__PATH": str(policy), **environ}
+    done = cli(environ, "topics", "create")
+    assert done.returncode == 0, done.stderr
+    return environ, load(None, environ)
+
+
+def client(**properties: str | int) -> dict[str, str]:
+    """The environment for librdkafka properties; `_` stands for a dot."""
+    table = ", ".join(f'"{name.replace("_", ".")}"="{value}"' for name, value in properties.items())
+    return {"LEAD_SCORER__KAFKA__CLIENT": f"{{{table}}}"}
+
+
+def simulate(
+    environ: Mapping[str, str],
+    events: int,
+    seed: int,
+    rate: float | None = None,
+    wanted: Callable[[object], bool] = lambda _: True,
+) -> None:
+    """Simulated events with everything that is wrong in practice; returns when the brokers have them.
+
+    Args:
+        environ: Says where to.
+        events: How many.
+        seed: Of the simulation: each its own events.
+        rate: Records a second; None as fast as it goes.
+        wanted: Asked before each record; what comes after a False is not sent.
+    """
+    parameters = Parameters(
+        leads=max(5, min(events, 10_000) // 20),
+        events=events,
+        seed=seed,
+        duplicates=0.05,
+        malformed=0.03,
+        late=0.05,
+        start_ms=parse_rfc3339("2025-01-01T00:00:00Z"),
+        days=90.0,
+    )
+    clock = SystemClock()
+    settings = load(None, dict(environ))
+    sink = kafka_sink(ProducerSettings.of_scorer(settings, source="simulation"), clock)
+    pacer = Pacer(Unpaced() if rate is None else Even(rate), clock, sink.wait)
+    for _ in send_records(takewhile(wanted, Simulation(parameters).records()), sink, pacer):
+        pass
+
+
+def at_once(*tasks: Callable[[], T]) -> list[T]:
+    """Runs scenarios that mostly wait beside each other; the first failure is raised."""
+    with ThreadPoolExecutor(len(tasks)) as pool:
+        return [future.result() for future in [pool.submit(task) for task in tasks]]
+
+
+class Scenario:
+    """One fault, from topics to proof.
+
+    Args:
+        namespace: On the brokers, by a way that the fault leaves open: those who look on use it.
+        directory: For logs and models.
+        seed: Of the traffic and of `chance`.
+        environ: More of the configuration, of all instances; `tests.faults.scenario.client` makes some.
+    """
+
+    def __init__(self, namespace: Namespace, directory: Path, seed: int, environ: Mapping[str, str] | None = None):
+        self.chance = random.Random(seed)
+        self.directory = directory
+        self.environ, self.settings = prepare(namespace, directory, **(environ or {}))
+        self.topics = Topics(self.settings)
+        self._prefix, self._admin = namespace.prefix, namespace.admin
+        self._round = seed * 1000
+        self._stack = ExitStack()
+        self._scorers: list[Scorer] = []
+        names = self.settings.topics
+        decisions = ["disqualify", "nurture", "contact_now"]
+        watched = [names.decisions, names.dead_letters, *(names.action(decision) for decision in decisions)]
+        self.watcher = Watcher(self.settings, watched)
+        self.offsets = CommittedOffsets(self.settings)
+
+    def __enter__(self) -> Self:
+        self._stack.enter_context(self.watcher)
+        self._stack.enter_context(self.offsets)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for scorer in self._scorers:
+            scorer.close()
+        self._stack.close()
+
+    def scorer(self, instance_id: str, *arguments: str, **environ: str) -> Scorer:
+        """An instance, not started; `--inject` may be among its arguments."""
+        drills = {"LEAD_SCORER__DRILLS__ENABLED": "true"}
+        made = Scorer({**self.environ, **drills, **environ}, instance_id, self.directory, *arguments)
+        self._scorers.append(made)
+        return made
+
+    def simulate(self, events: int, rate: float | None = None) -> None:
+        """So many new events; returns when the brokers have them."""
+        self._round += 1
+        simulate(self.environ, events, self._round, rate)
+
+    @contextmanager
+    def traffic(self, rate: float = LOAD_RATE) -> Iterator[None]:
+        """New events at a rate, for as long as the block runs."""
+        self._round += 1
+        stop, failures = Event(), list[BaseException]()
+
+        def send() -> None:
+            try:
+                simulate(self.environ, ENDLESS, self._round, rate, lambda _: not stop.is_set())
+            except BaseException as error:  # noqa: BLE001 - raised again where the block ends
+                failures.append(error)
+
+        thread = Thread(target=send, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+        if failures:
+            raise failures[0]
+
+    def progress(self, within_s: float = 30.0) -> None:
+        """Returns once something was committed that was not when this was called."""
+        before = sum(self.topics.committed().values())
+        eventually(lambda: sum(self.topics.committed().values()) > before, within_s=within_s)
+
+    def check(self, *running: Scorer) -> None:
+        """Heals, stops the instances that run, and proves invariants 1 to 9.
+
+        Args:
+            running: The instances that serve now; each ends with exit code 0.
+        """
+        self.topics.wait_until_caught_up(HEALED_S)
+        for scorer in running:
+            eventually(lambda scorer=scorer: lag_of(scorer) == 0)  # type: ignore[misc]
+        if running:
+            eventually(lambda: self.p95_ms() < BUDGET_MS, within_s=HEALED_S)
+        assert at_once(*(scorer.stop for scorer in running)) == [0 for _ in running] if running else True
+        self.prove()
+
+    def prove(self) -> None:
+        """Invariants 1 to 8, of what the topics hold now; for scenarios that leave nothing running."""
+        eventually(lambda: self.hanging() == [], within_s=CLEANUP_S)
+        found = Found(self.settings)
+        found.check()
+        self.watcher.prove([*self._results(found)])
+        self.offsets.prove()
+
+    def hanging(self) -> list[str]:
+        """Partitions that an open transaction keeps from their readers, of all topics."""
+        topics = [topic for topic in self._admin.list_topics(timeout=30).topics if topic.startswith(self._prefix)]
+        numbers = list(range(self.settings.topics.partitions))
+        found = []
+        for topic in topics:
+            stable = end_offsets(self._admin, topic, numbers, IsolationLevel.READ_COMMITTED)
+            high = end_offsets(self._admin, topic, numbers, IsolationLevel.READ_UNCOMMITTED)
+            found += [f"{topic}-{number}" for number in numbers if stable[number] != high[number]]
+        return found
+
+    def p95_ms(self) -> float:
+        """Append to visible, of a stretch of events that are paced well below what one instance can do."""
+        from_ms = time.time_ns() // 1_000_000
+        self.simulate(PACED_EVENTS, PACED_RATE)
+        self.topics.wait_until_caught_up(HEALED_S)
+        appended_ms = {
+            (partition_of(m), offset_of(m)): m.timestamp()[1]
+            for m in self.topics.read(self.settings.topics.events)
+            if m.timestamp()[1] >= from_ms
+        }
+        decisions = self.settings.topics.decisions
+        codec = decision_codec()
+        late_ms = []
+        for (topic, number), records in list(self.watcher.seen.items()):
+            for offset, _, value in records if topic == decisions else []:
+                source = codec.decode(value)["source_offset"]
+                if (number, source) in appended_ms:
+                    late_ms.append(self.watcher.seen_ms[topic, number, offset] - appended_ms[number, source])
+        assert late_ms, "no decision of the paced events was seen"
+        return float(np.percentile(late_ms, 95))
+
+    def _results(self, found: Found) -> Iterator[Message]:
+        yield from (message for message, _ in found.decisions)
+        yield from found.dead_letters
+        for messages in found.actions.values():
+            yield from messages
+
+
+def lag_of(scorer: Scorer) -> float:
+    """The records that an instance says it has yet to process, of all its partitions."""
+    samples = scorer.metrics()
+    return sum(value for name, value in samples.items() if name.startswith("lead_scorer_consumer_lag_records"))
+
+
+def assigned(scorer: Scorer) -> set[int]:
+    """The partitions that an instance says it serves; empty while it does not answer."""
+    status, body = scorer.get("/status")
+    rows = json.loads(body)["assignment"] if status == 200 else []
+    return {row["partition"] for row in rows if row["next_offset"] is not None}
