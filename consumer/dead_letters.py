@@ -12,6 +12,8 @@ OFFSET = f"{HEADER_PREFIX}errors.offset"
 REASON = f"{HEADER_PREFIX}errors.reason"
 REPLAYED_FROM = f"{HEADER_PREFIX}replayed_from"
 RATIO_WINDOW_RECORDS = 10_000
+INTERNAL_ERROR = "internal_error"
+"""The reason of a record on which the scorer itself failed; all others are the record's own fault."""
 VALUE_DROPPED = "value dropped"
 """In the message of a dead letter that was too large to be forwarded whole."""
 OVERHEAD_BYTES = 1_024
@@ -76,14 +78,22 @@ def dead_letter(
 
 def source_offset(message: Message) -> int:
     """The input offset that a dead letter came from; -1 if it does not say."""
-    headers: Headers = message.headers() or []  # type: ignore[assignment]
-    found = [value for name, value in headers if name == OFFSET and value]
-    return int(found[-1]) if found and found[-1].isdigit() else -1
+    offset = _last_header(message.headers(), OFFSET)  # type: ignore[arg-type]
+    return int(offset) if offset.isdigit() else -1
+
+
+def source_reason(message: Message) -> str:
+    """The code of a dead letter; empty if it does not say."""
+    return _last_header(message.headers(), REASON)  # type: ignore[arg-type]
 
 
 def reason_of(letter: Output) -> str:
     """The code in a dead letter that was made here."""
-    return next(value.decode() for name, value in reversed(letter.headers or []) if name == REASON and value)
+    return _last_header(letter.headers, REASON)
+
+
+def _last_header(headers: Headers | None, wanted: str) -> str:
+    return next((value.decode() for name, value in reversed(headers or []) if name == wanted and value), "")
 
 
 def _size_bytes(record: Record, headers: Headers) -> int:

@@ -50,6 +50,8 @@ class _InFlight:
     batch: Batch
     future: Future[Settlement]
     began_s: float
+    forgotten: bool = False
+    """Set when its end was not waited for: its partitions are restored, and it is no part of the state either way."""
 
 
 class Loop:
@@ -101,6 +103,7 @@ class Loop:
         self._open: Batch | None = None
         self._in_flight: _InFlight | None = None
         self._aborts = 0
+        self._registry_tries = 0
         self._hold_until_s = 0.0
         self._submitted_s = clock.monotonic()
 
@@ -199,7 +202,7 @@ class Loop:
 
     def _drop_uncommitted(self, numbers: list[int]) -> None:
         """Settles what is in flight and drops what is not: the membership that it was gathered under is over."""
-        if self._in_flight is not None:
+        if self._in_flight is not None and not self._in_flight.forgotten:
             self._await(self._in_flight.future, REVOKE_WAIT_S)
             if self._in_flight.future.done():
                 self._settle()
@@ -219,7 +222,9 @@ class Loop:
     def _forget_in_flight(self) -> None:
         """The transaction's end is unknown: whatever it touched is restored once more."""
         assert self._in_flight is not None
+        self._in_flight.forgotten = True
         numbers = [number for number in self._in_flight.batch.next_offsets if number in self.assignment.partitions]
+        self._starting = [restored for restored in self._starting if restored.partition.number not in numbers]
         self.assignment.add(numbers)
         self._restorer.request([self.assignment.partitions[number] for number in numbers])
 
@@ -263,7 +268,7 @@ class Loop:
             self._polled_s = self._clock.monotonic()
         self._telemetry.stage("poll", self._clock.monotonic() - began_s)
         self._admit(polled.records)
-        self._ends.update(polled.ends)
+        self._ends.update((number, end) for number, end in polled.ends.items() if self._is_active(number))
 
     def _take_membership(self) -> bool:
         """Takes a snapshot to commit under; False if partitions turn out to be lost, which nobody may have told.
@@ -280,7 +285,7 @@ class Loop:
     def _poll_s(self, room: int) -> float:
         if self._holding() or room <= 0:
             return BUSY_POLL_S
-        if self._pending() or self._starting:
+        if self._pending() or (self._starting and self._in_flight is None):
             return 0.0
         return IDLE_POLL_S if self._in_flight is None else BUSY_POLL_S
 
@@ -294,6 +299,10 @@ class Loop:
         if self._in_flight is None:
             return self._holding()
         return self._clock.monotonic() - self._in_flight.began_s > SERVE_AFTER_S
+
+    def _is_active(self, number: int) -> bool:
+        partition = self.assignment.partitions.get(number)
+        return partition is not None and partition.phase is Phase.ACTIVE
 
     def _admit(self, records: list[Record]) -> None:
         partitions = self.assignment.partitions
@@ -315,22 +324,34 @@ class Loop:
         try:
             self._processor.prepare(self._gathered, self._open)
         except RegistryUnavailableError as error:
-            log.warning("registry_unavailable", error=str(error), next="the loop waits and tries again; lag grows")
-            self._telemetry.failed("registry")
-            self._hold(1)
+            self._wait_for_registry(error)
             return
+        self._registry_tries = 0
         self._gathered, self._gathered_bytes = [], 0  # past a limit what is left stays unread
 
+    def _wait_for_registry(self, error: RegistryUnavailableError) -> None:
+        """Tells of the first failure, and then ever more rarely."""
+        self._registry_tries += 1
+        self._telemetry.failed("registry")
+        self._hold(self._registry_tries)
+        if self._registry_tries.bit_count() == 1:
+            next_step = "the loop waits and tries again; lag grows"
+            log.warning("registry_unavailable", error=str(error), tries=self._registry_tries, next=next_step)
+
     def _new_batch(self) -> Batch:
-        parent = self._in_flight.batch if self._in_flight is not None else None
-        if parent is not None:
-            return Batch(self.assignment, parent.guard, parent.gates, parent)
-        return Batch(self.assignment, self._guard, self._gates)
+        if self._in_flight is None or self._in_flight.forgotten:
+            return Batch(self.assignment, self._guard, self._gates)
+        parent = self._in_flight.batch
+        return Batch(self.assignment, parent.guard, parent.gates, parent)
 
     def _pending(self) -> bool:
         return bool(self._gathered or self._open is not None)
 
     def _transact(self) -> None:
+        if self._starting:  # first, or new partitions would wait until the others' backlog is drained
+            if self._take_membership():
+                self._submit(self._start_offsets())
+            return
         batch = self._open or self._offsets_only()
         if batch is None:
             return
@@ -343,22 +364,25 @@ class Loop:
             return
         if self._membership is None and not self._take_membership():
             return
+        self._purge.add_to(batch, self._clock.monotonic())
+        if self._submit(batch):
+            self._open = None
+
+    def _submit(self, batch: Batch) -> bool:
+        """Begins the transaction of a batch, under the membership that it was gathered under."""
         if self._membership is None:  # not a member (any more): the broker could not tell us from a zombie
             self._discard()
             self._hold(1)
-            return
+            return False
         self._telemetry.turned("commit")
-        self._purge.add_to(batch, self._clock.monotonic())
         outputs = batch.outputs + self._processor.changelog(batch)
         future = self._transactions.submit(Transaction(outputs, batch.next_offsets, self._membership))
         self._submitted_s = self._clock.monotonic()
         self._in_flight = _InFlight(batch, future, self._submitted_s)
-        self._open = None
+        return True
 
     def _offsets_only(self) -> Batch | None:
-        """Start offsets of new partitions, or the ends of caught-up ones: they lie behind control records."""
-        if self._starting:
-            return self._start_offsets() if self._take_membership() else None
+        """The ends of caught-up partitions: they lie behind control records."""
         if self._ends and not self._gathered:
             batch = self._new_batch()
             self._advance_past_ends(batch)
@@ -406,6 +430,11 @@ class Loop:
         now_s = self._clock.monotonic()
         if not settlement.committed:
             self._telemetry.aborted(settlement.error)
+        if in_flight.forgotten:
+            if settlement.committed:
+                self._telemetry.committed(in_flight.batch)
+            return
+        if not settlement.committed:
             self._rewind(settlement.error)
             return
         if self._aborts:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumer.batch import Batch
-from consumer.dead_letters import GATE_MESSAGES, dead_letter, reason_of
+from consumer.dead_letters import GATE_MESSAGES, INTERNAL_ERROR, dead_letter, reason_of
 from consumer.records import Output, Record, new
 from consumer.start import REBUILD_HINT
 from runtime.clock import Clock
@@ -29,7 +29,6 @@ from scoring.policy import Policy, Route
 from scoring.profile import Profile, to_columns
 from scoring.scorer import Scorer, Verdicts
 
-INTERNAL_ERROR = "internal_error"
 SYSTEMATIC_RECORDS = 10
 """When every one of so many records fails, it is not the records' fault."""
 NO_REASONS: list[dict[str, Any]] = []

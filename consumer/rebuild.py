@@ -9,13 +9,13 @@ from typing import Any, NamedTuple, cast
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from consumer.dead_letters import source_offset
+from consumer.dead_letters import INTERNAL_ERROR, source_offset, source_reason
 from consumer.start import Changelog, Plan, Start, TopicIds, plan
 from schemas.codec import Codec, UndecodableError, UnknownSchemaError
 from scoring.events import LeadEvent
 from scoring.fold import Memory, fold
 from scoring.gates import gate
-from scoring.policy import Policy
+from scoring.policy import Policy, Route
 from scoring.profile import Profile, unpack
 
 log = structlog.get_logger(__name__)
@@ -37,11 +37,14 @@ class Outcomes:
 
     Attributes:
         last_offset: The highest input offset that has an outcome.
-        actions: By lead, its last published decision: decision, band, and the latest `occurred_at` of a publication.
+        failed: Offsets of events on which the scorer failed: they passed the gates, yet changed no state.
+        actions: By offset and event id (offsets begin anew when a topic is recreated), the decision that was published
+            as a route.
     """
 
     last_offset: int = -1
-    actions: dict[str, tuple[str, str, int]] = field(default_factory=dict)
+    failed: set[int] = field(default_factory=set)
+    actions: dict[tuple[int, str], Route] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +107,9 @@ class Rebuilder:
         for message in self._read(self._from.events, start.number, start.low, stop):
             if (message.offset() or 0) >= next_offset:
                 break
-            event = self._event(message)
+            event = None if message.offset() in outcomes.failed else self._event(message)
             if event is not None:
-                self._apply(event, message, profiles)
-        for lead_id, (decision, band, at) in outcomes.actions.items():
-            profile = profiles.get(lead_id)
-            if profile is not None:
-                profile.last_action, profile.last_action_band, profile.last_action_at = decision, band, at
+                self._apply(event, message, outcomes, profiles)
         return not stop()
 
     def _event(self, message: Message) -> LeadEvent | None:
@@ -120,30 +119,36 @@ class Rebuilder:
             return None
         return event if gate(event, message.key(), message.timestamp()[1]) is None else None
 
-    def _apply(self, event: LeadEvent, message: Message, profiles: dict[str, Profile | None]) -> None:
-        lead_id = event["lead_id"]
-        folded = fold(profiles.get(lead_id), event, message.offset() or 0, message.timestamp()[1], self._memory)
-        if folded is not None:
-            profiles[lead_id] = folded.profile
+    def _apply(
+        self, event: LeadEvent, message: Message, outcomes: Outcomes, profiles: dict[str, Profile | None]
+    ) -> None:
+        lead_id, offset = event["lead_id"], message.offset() or 0
+        folded = fold(profiles.get(lead_id), event, offset, message.timestamp()[1], self._memory)
+        if folded is None:
+            return
+        profiles[lead_id] = folded.profile
+        route = outcomes.actions.get((offset, event["event_id"]))
+        if route is not None:
+            self._policy.record_action(folded.profile, route, event["occurred_at"])
 
     def _outcomes(self, number: int, stop: Callable[[], bool]) -> Outcomes | None:
         outcomes = Outcomes()
         for message in self._read(self._from.dead_letters, number, OFFSET_BEGINNING, stop):
             outcomes.last_offset = max(outcomes.last_offset, source_offset(message))
+            if source_reason(message) == INTERNAL_ERROR:
+                outcomes.failed.add(source_offset(message))
         for message in self._read(self._from.decisions, number, OFFSET_BEGINNING, stop):
             decision = self._from.decision_codec.decode(message.value())
             outcomes.last_offset = max(outcomes.last_offset, decision["source_offset"])
             if decision["action_published"]:
-                self._note_action(outcomes, decision)
+                outcomes.actions[decision["source_offset"], decision["event_id"]] = self._route(decision)
         return None if stop() else outcomes
 
-    def _note_action(self, outcomes: Outcomes, decision: dict[str, Any]) -> None:
-        """As the loop does: the time of the last publication never goes back."""
-        name, lead_id, at = decision["decision"], decision["lead_id"], decision["occurred_at"]
+    def _route(self, decision: dict[str, Any]) -> Route:
+        name = decision["decision"]
         in_a_band = name in {band.decision for band in self._policy.bands}
         band = name if in_a_band else self._policy.band(decision["score"])
-        before = outcomes.actions.get(lead_id)
-        outcomes.actions[lead_id] = (name, band, at if before is None else max(at, before[2]))
+        return Route(name, decision["confidence"], publish=True, band=band)
 
     def _read(self, topic: str, number: int, offset: int, stop: Callable[[], bool]) -> Iterator[Message]:
         """The committed records of a partition, to its end."""

@@ -22,6 +22,14 @@ from schemas.codec import RegistryUnavailableError
 log = structlog.get_logger(__name__)
 
 RETRY_S = 0.5
+RETRY_S_MAX = 5.0
+
+
+class _OvertakenError(Exception):
+    """The group's offset moved while the state was read."""
+
+    def __str__(self) -> str:
+        return "the partition's committed offset moved meanwhile: another instance has it, and this one will hear so"
 
 
 class BackgroundRestorer:
@@ -89,15 +97,17 @@ class BackgroundRestorer:
         def unwanted() -> bool:
             return self._stop.is_set() or partition.dropped
 
+        tries = 0
         while not unwanted():
             try:
                 result = self._attempt(partition, unwanted)
             except FatalError as error:
                 self._results.put(error)
                 return
-            except (KafkaException, RegistryUnavailableError) as exception:
+            except (KafkaException, RegistryUnavailableError, _OvertakenError) as exception:
                 log.warning("restore_failed", partition=partition.number, error=str(exception), next="tries again")
-                self._stop.wait(RETRY_S)
+                self._stop.wait(min(RETRY_S_MAX, RETRY_S * 2**tries))
+                tries = min(tries + 1, 10)
             except Exception as error:
                 log.exception("restore_failed", partition=partition.number)
                 self._results.put(FatalError(f"restore of partition {partition.number} failed: {error!r}"))
@@ -113,6 +123,8 @@ class BackgroundRestorer:
         if changelog is None:
             return None
         fault = disagreement(start, changelog, self._ids)
+        if fault is not None and self._offsets.start(partition.number).committed != start.committed:
+            raise _OvertakenError  # somebody else owns it and works on it: nothing disagrees
         if fault is not None:
             return self._mend(partition, start, changelog, fault, unwanted)
         if start.committed is None:

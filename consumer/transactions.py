@@ -150,8 +150,8 @@ class Transactor:
 
     def _recover(self, transaction: Transaction, metadata: str, error: KafkaError, began_s: float) -> Settlement:
         """Makes sure how the transaction ended, whatever it takes."""
-        age_s = self._clock.monotonic() - began_s
-        log.warning("transaction_failed", error=error.name(), detail=error.str(), age_s=round(age_s, 3))
+        age_s = round(self._clock.monotonic() - began_s, 3)
+        log.warning("transaction_failed", error=error.name(), detail=error.str(), age_s=age_s)
         if error.txn_requires_abort():
             try:
                 self._ending(self._held().abort_transaction)
@@ -160,7 +160,8 @@ class Transactor:
                 log.warning("abort_failed", error=error.name(), detail=error.str(), next="a new producer")
             else:
                 return Settlement(committed=False, error=error.name())
-        if error.code() in FENCED and self._fencing.must_end(self._clock.monotonic(), age_s):
+        now_s = self._clock.monotonic()  # the abort may have waited for the network: the age at the error is not enough
+        if error.code() in FENCED and self._fencing.must_end(now_s, now_s - began_s):
             raise FencedError(
                 "fenced twice within 60 s: another instance runs with this kafka.instance_id. "
                 "Give each process its own instance_id"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from itertools import pairwise
 from threading import Timer
 from time import perf_counter
 from typing import Any, Literal, cast
@@ -563,6 +564,34 @@ def test_a_registry_out_of_reach_is_waited_for(bench: Bench, monkeypatch: pytest
     assert bench.sent == [{0: 2}]
 
 
+def test_a_registry_that_stays_away_is_asked_ever_more_rarely(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither it nor the log is flooded for as long as it is away; the first success forgets about it."""
+    monkeypatch.setattr("consumer.loop.random.uniform", lambda _, ceiling_s: ceiling_s)
+    inner = bench.inner.processor._decode
+    tries: list[float] = []
+
+    def decode(_: bytes | None) -> dict[str, Any]:
+        tries.append(bench.clock.monotonic())
+        raise RegistryUnavailableError("no answer")
+
+    monkeypatch.setattr(bench.inner.processor, "_decode", decode)
+    bench.reading(0).give(*visits(0, 1))
+    for _ in range(600):
+        bench.turn().clock.sleep(0.1)
+    pauses_s = [round(later - earlier, 1) for earlier, later in pairwise(tries)]
+    assert pauses_s[:5] == [0.2, 0.4, 0.8, 1.6, 3.2]
+    assert set(pauses_s[5:]) <= {5.0, 5.1}
+    assert capsys.readouterr().out.count("registry_unavailable") == 5  # the tries 1, 2, 4, 8, 16
+    monkeypatch.setattr(bench.inner.processor, "_decode", inner)
+    bench.clock.sleep(LONG_S)
+    bench.turn().commit()
+    monkeypatch.setattr(bench.inner.processor, "_decode", decode)
+    bench.give(*visits(1, 1)).turn()
+    assert "tries=1\n" in capsys.readouterr().out
+
+
 def test_a_full_batch_that_waits_for_the_registry_serves_the_group(monkeypatch: pytest.MonkeyPatch) -> None:
     """It asks the registry again after a pause only, and is polled meanwhile."""
     monkeypatch.setattr("consumer.loop.random.uniform", lambda _, ceiling_s: ceiling_s)
@@ -717,6 +746,30 @@ def test_a_new_partitions_start_is_committed_before_it_is_read(bench: Bench) -> 
     assert bench.partition().phase is Phase.ACTIVE
 
 
+def test_a_new_partition_does_not_wait_behind_the_others_backlog(bench: Bench) -> None:
+    """Its start goes before the open batch, which keeps all that it has."""
+    bench.reading(0)
+    bench.loop.assigned([1])
+    bench.give(*visits(0, 2)).turn()
+    bench.give(*visits(2, SLICE_RECORDS)).turn()
+    bench.restorer.results.append(Restored(bench.partition(1), {}, 4, new=True))
+    bench.commit()
+    assert bench.sent == [{0: 2}, {1: 4}]
+    bench.commit().turn()
+    assert bench.sent[2:] == [{0: 2 + SLICE_RECORDS}]
+    assert bench.source.started == {0: 0, 1: 4}
+
+
+def test_the_loop_rests_while_a_start_is_committed(bench: Bench) -> None:
+    """However long the broker is away: nothing can be done before."""
+    bench.loop.assigned([0])
+    bench.restorer.results.append(Restored(bench.partition(), {}, 4, new=True))
+    bench.turn()
+    bench.source.asked.clear()
+    bench.turn()
+    assert [timeout_s for timeout_s, _ in bench.source.asked] == [BUSY_POLL_S]
+
+
 def test_a_new_partitions_start_that_is_aborted_is_committed_again(bench: Bench) -> None:
     """And is not read meanwhile."""
     bench.loop.assigned([0])
@@ -829,6 +882,57 @@ def test_a_commit_that_outlives_the_rebalance_is_forgotten(bench: Bench, monkeyp
     assert bench.partition(1) is not before
     assert bench.restorer.requested[-1] is bench.partition(1)
     assert bench.partition(1).phase is Phase.RESTORING
+
+
+class Outlived:
+    """A commit of two partitions was not waited for in a rebalance that took the first one away."""
+
+    def __init__(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(loops, "AWAIT_SLICE_S", 0.001)
+        bench.reading(0, 1).give(*visits(0, 1), *visits(0, 1, partition=1)).turn()
+        bench.heard.in_rebalance = lambda: bench.clock.sleep(10.0)
+        bench.loop.revoked([0])
+        bench.give(ends={1: 27}).turn()
+
+    def restored(self, bench: Bench, next_offset: int) -> None:
+        bench.restorer.results.append(Restored(bench.partition(1), {}, next_offset, new=False))
+        bench.turn()
+
+
+@pytest.fixture
+def outlived(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Outlived:
+    return Outlived(bench, monkeypatch)
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_commit_that_outlived_a_rebalance_changes_nothing_here(
+    bench: Bench, outlived: Outlived, committed: bool
+) -> None:
+    """The restored state has it if it was committed; records on top of it, and an end that was told, count as usual."""
+    outlived.restored(bench, next_offset=int(committed))
+    bench.give(*visits(1, 1, partition=1)).turn()
+    if committed:
+        bench.transactions.commit()
+    else:
+        bench.transactions.abort()
+    bench.turn(times=2)
+    assert bench.sent[1:] == [{1: 2}]
+    assert bench.source.rewinds == []
+    assert unpack(bench.commit().partition(1).leads["l"]).page_visits == 1
+
+
+def test_a_commit_that_outlived_a_rebalance_is_counted(bench: Bench, outlived: Outlived) -> None:
+    """Nobody else does: the restored partition goes on behind it."""
+    outlived.restored(bench, next_offset=1)
+    bench.commit()
+    assert len(bench.heard.batches) == 1
+
+
+def test_an_end_of_a_partition_that_is_restored_again_is_not_believed(bench: Bench, outlived: Outlived) -> None:
+    """Records before it were thrown away: committing it would skip them."""
+    outlived.restored(bench, next_offset=0)
+    bench.abort().turn()
+    assert bench.sent[1:] == [{1: 0}]  # a sign of life
 
 
 def test_partitions_that_were_lost_without_a_word(bench: Bench) -> None:

@@ -351,6 +351,15 @@ def test_a_transaction_that_timed_out_is_no_twin(bench: Bench) -> None:
         assert not bench.run().committed
 
 
+def test_an_abort_that_waited_for_the_network_is_no_twins_doing(bench: Bench) -> None:
+    """The transaction was young when its first error came, and timed out while its abort was under way."""
+    bench.opened()
+    for _ in range(3):
+        bench.script.then("commit", abortable())
+        bench.script.then("abort", bench.time_out)
+        assert not bench.run().committed
+
+
 def test_fenced_in_the_abort_counts(bench: Bench) -> None:
     """What requires an abort may come before the news that the producer is fenced."""
     bench.opened().script.then("commit", abortable(), abortable())
