@@ -17,7 +17,8 @@ from runtime.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
-INTERVAL_S = 1.0
+ASK_INTERVAL_S = 1.0
+MEASURE_INTERVAL_S = 0.5
 PROBE_S = 1.0
 
 
@@ -28,11 +29,20 @@ class Lag(NamedTuple):
     seconds: float
 
 
+class _Probe(NamedTuple):
+    """What was read from an offset on; no append time: up to this end nothing was readable."""
+
+    offset: int
+    end: int
+    append_ms: int | None
+
+
 class LagMonitor:
     """Measures beside the loop, so that a loop that waits is measured too.
 
     The append time of the oldest unprocessed record is known when the loop has polled it; when it has not (the
-    partition is paused or just assigned), the record is read here, once for each offset.
+    partition is paused or just assigned), the record is read here, once for each offset. Kafka is asked on a thread of
+    its own: while it is silent, what is known to wait goes on growing older.
     """
 
     def __init__(
@@ -50,35 +60,60 @@ class LagMonitor:
         self._partitions, self._oldest_unprocessed_ms = partitions, oldest_unprocessed_ms
         self._metrics, self._clock = metrics, clock
         self._ends: dict[int, int] = {}
-        self._probed: dict[int, tuple[int, int]] = {}
+        self._probes: dict[int, _Probe] = {}
+        self._waits_since: dict[int, tuple[int, int]] = {}
+        """By partition, an offset and since when (epoch ms) its record waits, as far as is known."""
         self.lags: dict[int, Lag] = {}
         self._stop = Event()
-        self._thread = Thread(target=self._work, name="lag", daemon=True)
+        self._threads = [
+            Thread(target=self._work, args=(self.ask, ASK_INTERVAL_S), name="lag-ends", daemon=True),
+            Thread(target=self._work, args=(self.measure, MEASURE_INTERVAL_S), name="lag", daemon=True),
+        ]
 
     def start(self) -> None:
-        """Begins to measure, each second."""
-        self._thread.start()
+        """Begins to ask, each second, and to measure, twice as often."""
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
-        """Ends at the next second."""
+        """Ends at the next step."""
         self._stop.set()
 
-    def _work(self) -> None:
-        while not self._stop.wait(INTERVAL_S):
+    def _work(self, step: Callable[[], None], interval_s: float) -> None:
+        while not self._stop.wait(interval_s):
             try:
-                self.measure()
+                step()
             except Exception:
                 log.exception("lag_unknown")
 
-    def measure(self) -> None:
-        """Sets the lag of every partition whose position is known.
+    def ask(self) -> None:
+        """Asks Kafka for the ends and for records that the loop has not polled; returns when it answers or gives up."""
+        active = self._active()
+        ends = {p.number: self._ends[p.number] for p in active if p.number in self._ends}
+        try:
+            ends |= end_offsets(self._admin, self._topic, [p.number for p in active], IsolationLevel.READ_COMMITTED)
+        except KafkaException as exception:
+            log.warning("lag_unknown", error=str(exception), next="tries again; the last end offsets stand")
+        self._ends = ends
+        polled = self._oldest_unprocessed_ms()
+        for partition in active:
+            number, next_offset = partition.number, partition.next_offset
+            if number in polled or next_offset >= ends.get(number, next_offset) or partition.dropped:
+                continue
+            try:
+                self._probe(number, next_offset, ends[number])
+            except KafkaException as exception:
+                log.warning("lag_unknown", partition=number, error=str(exception), next="tries again")
 
-        Where Kafka does not answer, what it said last stands, and what was polled and is not committed grows older.
+    def measure(self) -> None:
+        """Sets the lag of every partition whose position and end are known; waits for nobody.
+
+        Where Kafka does not answer, what it said last stands, and what waits grows older.
         """
-        known = [p for p in self._partitions() if p.phase is Phase.ACTIVE]
-        self._ask_ends([p.number for p in known])
-        oldest = self._oldest_unprocessed_ms()
-        found = {p.number: self._lag(p, oldest.get(p.number)) for p in known if p.number in self._ends}
+        # The offsets first: the age of a record that is committed meanwhile must not stick to the offset after it.
+        behind = [(p, p.next_offset) for p in self._active()]
+        polled = self._oldest_unprocessed_ms()
+        found = {p.number: self._lag(p, next_offset, polled.get(p.number)) for p, next_offset in behind}
         lags = {number: lag for number, lag in found.items() if lag is not None}
         for number in self.lags.keys() - lags.keys():
             self._metrics.drop_partition(number)
@@ -87,41 +122,48 @@ class LagMonitor:
         self.lags = lags
         self._metrics.set_state_leads(sum(len(p.leads) for p in self._partitions()))
 
-    def _ask_ends(self, numbers: list[int]) -> None:
-        try:
-            self._ends.update(end_offsets(self._admin, self._topic, numbers, IsolationLevel.READ_COMMITTED))
-        except KafkaException as exception:
-            log.warning("lag_unknown", error=str(exception), next="tries again; the last end offsets stand")
+    def _active(self) -> list[Partition]:
+        return [p for p in self._partitions() if p.phase is Phase.ACTIVE]
 
-    def _lag(self, partition: Partition, oldest_ms: int | None) -> Lag | None:
+    def _lag(self, partition: Partition, next_offset: int, polled_ms: int | None) -> Lag | None:
         """A partition's lag; None if it is not known and never was."""
+        end = self._ends.get(partition.number)
+        if end is None:
+            return None
         # What was polled was readable, should the end be an old one.
-        records = max(self._ends[partition.number], partition.position) - partition.next_offset
+        records = max(end, partition.position) - next_offset
         if records <= 0:
             return Lag(0, 0.0)
-        if oldest_ms is None:
-            try:
-                oldest_ms = self._probe(partition.number, partition.next_offset)
-            except KafkaException as exception:
-                log.warning("lag_unknown", partition=partition.number, error=str(exception), next="tries again")
-                return self.lags.get(partition.number)
-        if oldest_ms is None:
-            return Lag(records, 0.0)
-        return Lag(records, max(0.0, (self._clock.now_ms() - oldest_ms) / 1000.0))
+        since_ms = self._since_ms(partition.number, next_offset, polled_ms)
+        return None if since_ms is None else Lag(records, max(0.0, (self._clock.now_ms() - since_ms) / 1000.0))
 
-    def _probe(self, number: int, offset: int) -> int | None:
-        """The append time of the first readable record from an offset on; None if there is none yet.
+    def _since_ms(self, number: int, offset: int, polled_ms: int | None) -> int | None:
+        """Since when the oldest readable record from an offset on waits; now if none is readable yet."""
+        known, probe = self._waits_since.get(number), self._probes.get(number)
+        if polled_ms is not None:
+            since_ms = polled_ms
+        elif probe is not None and probe.offset == offset and probe.append_ms is not None:
+            since_ms = probe.append_ms
+        elif probe is not None and (probe.offset, probe.end) == (offset, self._ends.get(number)):
+            return self._clock.now_ms()
+        elif known is not None and known[0] == offset:
+            return known[1]
+        elif number in self.lags:
+            since_ms = self._clock.now_ms()  # it waits at least from now on: better than to stand still
+        else:
+            return None
+        self._waits_since[number] = (offset, since_ms)
+        return since_ms
+
+    def _probe(self, number: int, offset: int, end: int) -> None:
+        """Finds the append time of the first readable record from an offset on.
 
         Raises:
             KafkaException: Kafka does not answer.
         """
-        known = self._probed.get(number)
-        if known is not None and known[0] == offset:
-            return known[1]
-        found = self._read_one(number, offset)
-        if found is not None:
-            self._probed[number] = (offset, found)
-        return found
+        known = self._probes.get(number)
+        if known is None or known.offset != offset or (known.append_ms is None and known.end != end):
+            self._probes[number] = _Probe(offset, end, self._read_one(number, offset))
 
     def _read_one(self, number: int, offset: int) -> int | None:
         self._consumer.assign([TopicPartition(self._topic, number, offset)])

@@ -39,6 +39,12 @@ class Bench:
         )
 
     def measure(self) -> Lag | None:
+        """What is shown once Kafka was asked."""
+        self.monitor.ask()
+        return self.measure_alone()
+
+    def measure_alone(self) -> Lag | None:
+        """What is shown while it is being asked."""
         self.monitor.measure()
         return self.monitor.lags.get(0)
 
@@ -149,8 +155,8 @@ def test_before_ends_were_ever_known_there_is_no_lag() -> None:
     assert bench.measure() is None
 
 
-def test_a_probe_without_an_answer_is_no_news() -> None:
-    """The last lag stands, and the next measurement asks again."""
+def test_a_record_that_cannot_be_read_waits_from_now_on() -> None:
+    """Absent until something was known; then growing from the moment that it was seen to wait, until it is read."""
     bench = Bench(end_offset=8, next_offset=5)
     assert bench.measure() is None
     bench.log(5)
@@ -158,7 +164,48 @@ def test_a_probe_without_an_answer_is_no_news() -> None:
     assert bench.measure() == Lag(3, 4.0)
     bench.assignment.partitions[0].next_offset = 6
     bench.consumer.logs.clear()
-    assert bench.measure() == Lag(3, 4.0)
+    assert bench.measure() == Lag(2, 0.0)
+    bench.clock.sleep(3.0)
+    assert bench.measure() == Lag(2, 3.0)
+    bench.log(6, 7)
+    assert bench.measure() == Lag(2, 6.0)
+
+
+def test_what_waits_grows_older_while_kafka_is_asked() -> None:
+    """A question to a silent broker takes seconds, in which nothing may stand still."""
+    bench = Bench(end_offset=8, next_offset=5, oldest_ms=START_MS)
+    bench.measure()
+    bench.clock.sleep(2.0)
+    assert bench.measure_alone() == Lag(3, 2.0)
+
+
+def test_what_was_polled_and_dropped_still_waits() -> None:
+    """An abort rewinds: the loop holds nothing until it has read again, and the record is no younger."""
+    bench = Bench(end_offset=8, next_offset=5, oldest_ms=START_MS - 2500)
+    bench.measure()
+    bench.oldest_ms.clear()
+    assert bench.measure_alone() == Lag(3, 2.5)
+
+
+def test_a_late_answer_does_not_bring_a_partition_back() -> None:
+    """It was taken away while Kafka was asked: its gauges are gone, and stay away."""
+    bench = Bench(end_offset=8, next_offset=8)
+    bench.measure()
+    bench.admin.script.then("list_offsets", lambda: bench.assignment.remove([0]))
+    bench.monitor.ask()
+    assert bench.measure_alone() is None
+    assert not [name for name in exposed(bench.metrics) if "consumer_lag" in name]
+
+
+def test_an_end_goes_with_its_partition() -> None:
+    """What was the end when a partition was owned before says nothing when it comes back."""
+    bench = Bench(end_offset=8, next_offset=8)
+    bench.measure()
+    bench.assignment.remove([0])
+    bench.monitor.ask()
+    bench.assignment.add([0])
+    bench.assignment.partitions[0].activate(8, {})
+    assert bench.measure_alone() is None
 
 
 def test_a_probe_that_fails_is_no_news() -> None:
@@ -220,16 +267,18 @@ def test_a_partition_without_its_state_has_no_lag_yet() -> None:
 
 def test_a_fault_does_not_end_the_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread logs it and measures on, until it is closed."""
-    monkeypatch.setattr(lags, "INTERVAL_S", 0.001)
+    monkeypatch.setattr(lags, "ASK_INTERVAL_S", 0.001)
+    monkeypatch.setattr(lags, "MEASURE_INTERVAL_S", 0.001)
     bench = Bench(end_offset=8, next_offset=8)
     bench.admin.script.then("list_offsets", lambda: _fail())
     measured = Event()
-    monkeypatch.setattr(bench.metrics, "set_state_leads", lambda _: measured.set())
+    monkeypatch.setattr(bench.metrics, "set_lag", lambda *_: measured.set())
     bench.monitor.start()
     assert measured.wait(10)
     bench.monitor.close()
-    bench.monitor._thread.join(10)
-    assert not bench.monitor._thread.is_alive()
+    for thread in bench.monitor._threads:
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 def _fail() -> None:
