@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from functools import partial
 
 import structlog
@@ -10,9 +11,15 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Me
 from consumer.drills import At, nowhere
 from consumer.ports import Membership, RebalanceListener
 from consumer.records import Headers, Polled, Record, new
+from runtime.clock import Clock, SystemClock
 from runtime.errors import ConfigurationError, FatalError, KafkaUnavailableError, StateError
 
 log = structlog.get_logger(__name__)
+
+UNTOLD_S = 3.0
+"""A member of a group that hears of no partitions for so long has none."""
+_MEMBERSHIP = b"CGMDv2:"
+"""How the client writes a membership; the generation follows, -1 before the group was joined."""
 
 _UNAUTHORISED = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -33,8 +40,12 @@ class KafkaInput:
     is sought only once it was heard of, be it by a record or by its end; it is paused then, and resumed with the seek.
     """
 
-    def __init__(self, consumer: Consumer, topic: str, at: At = nowhere) -> None:
+    def __init__(self, consumer: Consumer, topic: str, at: At = nowhere, clock: Clock | None = None) -> None:
         self._consumer, self._topic, self._at = consumer, topic, at
+        self._clock = clock or SystemClock()
+        self._listener: RebalanceListener | None = None
+        self._told = False
+        self._joined_s: float | None = None
         self._seeks: dict[int, int] = {}
         self._heard_of: set[int] = set()
         self._started: set[int] = set()
@@ -43,8 +54,10 @@ class KafkaInput:
 
     def subscribe(self, listener: RebalanceListener) -> None:
         """Joins the group; the listener hears of assignments from within `poll`."""
+        self._listener = listener
 
         def assigned(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+            self._told = True
             ends = [TopicPartition(self._topic, p.partition, OFFSET_END) for p in partitions]
             consumer.incremental_assign(ends)
             self._forget([p.partition for p in partitions])
@@ -72,6 +85,8 @@ class KafkaInput:
         self._set_paused(max_records <= 0)
         first = self._consumer.poll(timeout_s)
         if first is None:
+            if not self._told:
+                self._tell_of_nothing()
             return Polled([], {})
         messages = [first]
         if max_records > 1:
@@ -106,6 +121,15 @@ class KafkaInput:
     def close(self) -> None:
         """Leaves the group; the listener hears of the partitions once more."""
         self._consumer.close()
+
+    def _tell_of_nothing(self) -> None:
+        """Tells of a first assignment without partitions: by the protocol `consumer` the client keeps it to itself."""
+        if self._joined_s is None and _generation(self._consumer.consumer_group_metadata()) > 0:
+            self._joined_s = self._clock.monotonic()
+        silent_s = 0.0 if self._joined_s is None else self._clock.monotonic() - self._joined_s
+        if self._listener is not None and silent_s >= UNTOLD_S:
+            self._told = True
+            self._listener.assigned([])
 
     def _forget(self, numbers: list[int]) -> None:
         for number in numbers:
@@ -187,6 +211,16 @@ class KafkaInput:
             )
         else:
             log.warning("consumer_error", error=error.name(), detail=error.str(), next="the client retries by itself")
+
+
+def _generation(membership: object) -> int:
+    """The generation (or epoch) of a membership; -1 without one.
+
+    The client has no other way to say whether the group was joined.
+    """
+    if not isinstance(membership, bytes) or not membership.startswith(_MEMBERSHIP):
+        return -1
+    return int(struct.unpack_from("=i", membership, len(_MEMBERSHIP))[0])
 
 
 def _headers(message: Message) -> Headers | None:

@@ -154,7 +154,7 @@ def connect(
         stages=telemetry,
         memory=memory,
     )
-    source = KafkaInput(kafka.consumer(settings, **{"enable.partition.eof": True}), topics.events, at)
+    source = KafkaInput(kafka.consumer(settings, **{"enable.partition.eof": True}), topics.events, at, clock)
     loop = Loop(
         source=source,
         transactions=transactor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
@@ -122,6 +123,7 @@ class FakeConsumer:
         self.script = Script()
         self.calls: list[tuple[str, dict[int, int]]] = []
         self.member = "member-1"
+        self.generation = -1
         self.owned: set[int] = set()
         self.offsets: dict[int, TopicPartition] = {}
         self.watermarks = (0, 0)
@@ -181,7 +183,7 @@ class FakeConsumer:
         return self.member
 
     def consumer_group_metadata(self) -> object:
-        return f"metadata of {self.member}"
+        return b"CGMDv2:" + struct.pack("=i", self.generation) + f"group\0{self.member}\0\1".encode()
 
     def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
         assert timeout > 0

@@ -7,10 +7,10 @@ from typing import Any, cast
 import pytest
 from confluent_kafka import OFFSET_END, KafkaError, Message
 
-from consumer.input import KafkaInput
+from consumer.input import UNTOLD_S, KafkaInput
 from consumer.records import Headers, Polled
 from runtime.errors import ConfigurationError, FatalError, KafkaUnavailableError, StateError
-from tests.unit.consumer.fakes import START_MS, TOPIC, FakeConsumer, end, fault, message, told
+from tests.unit.consumer.fakes import START_MS, TOPIC, FakeClock, FakeConsumer, end, fault, message, told
 
 
 class Listener:
@@ -61,9 +61,10 @@ class Bench:
     """An input over a consumer that the test scripts."""
 
     def __init__(self) -> None:
+        self.clock = FakeClock()
         self.consumer = FakeConsumer()
         self.listener = Listener(self.consumer)
-        self.source = KafkaInput(self.consumer.client, TOPIC)
+        self.source = KafkaInput(self.consumer.client, TOPIC, clock=self.clock)
         self.source.subscribe(self.listener)
 
     def assigned(self, *numbers: int, room: int = 100) -> Bench:
@@ -105,6 +106,35 @@ def test_partitions_are_assigned_at_their_end(bench: Bench) -> None:
     assert bench.consumer.calls == [("incremental_assign", {1: OFFSET_END, 2: OFFSET_END})]
     assert bench.listener.heard == [("assigned", [1, 2])]
     assert bench.listener.seen == ["incremental_assign"]
+
+
+def test_an_empty_first_assignment_is_told_of(bench: Bench) -> None:
+    """By the protocol `consumer` the client does not: the member has joined, hears nothing, and so has none. Once."""
+    bench.consumer.generation = 3
+    bench.poll()
+    assert bench.listener.heard == []
+    bench.clock.sleep(UNTOLD_S)
+    bench.poll()
+    bench.poll()
+    assert bench.listener.heard == [("assigned", [])]
+
+
+def test_before_the_group_is_joined_nothing_is_assigned(bench: Bench) -> None:
+    """However long that takes."""
+    bench.poll()
+    bench.clock.sleep(10 * UNTOLD_S)
+    bench.poll()
+    assert bench.listener.heard == []
+
+
+def test_who_was_told_is_not_told_again(bench: Bench) -> None:
+    """The client's word comes first."""
+    bench.consumer.generation = 3
+    bench.poll()
+    bench.consumer.rebalance("assign", 1)
+    bench.clock.sleep(UNTOLD_S)
+    bench.poll()
+    assert bench.listener.heard == [("assigned", [1])]
 
 
 @pytest.mark.parametrize("heard", [end(7, partition=1), message(7, partition=1)], ids=["end", "record"])
