@@ -1,14 +1,15 @@
-"""What a process costs, as Linux counts it: processor time of all its threads, and resident memory."""
+"""What a process costs, as Linux counts it: processor time of all its threads, memory, threads, descriptors."""
 
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 from typing import NamedTuple
 
 _TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-_UTIME, _STIME = 11, 12  # in /proc/PID/stat, counted from the field after the name
+_UTIME, _STIME, _THREADS = 11, 12, 17  # in /proc/PID/stat, counted from the field after the name
 
 
 class Cost(NamedTuple):
@@ -32,3 +33,24 @@ def cost(pid: int) -> Cost:
 def resident_bytes(pid: int) -> int:
     """Resident memory now."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+
+
+def n_threads(pid: int) -> int:
+    """Threads now."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[_THREADS])
+
+
+def n_descriptors(pid: int) -> int:
+    """Open file descriptors now."""
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def resident_bytes_max() -> int:
+    """The most that this process ever held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def available_bytes() -> int:
+    """Memory that programs can still take without swapping."""
+    (line,) = (line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable"))
+    return int(line.split()[1]) * 1024

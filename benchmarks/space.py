@@ -50,7 +50,7 @@ class Space:
     ) -> None:
         self.bootstrap_servers, self.directory = bootstrap_servers, directory
         self.prefix = f"bench-{label}-{uuid.uuid4().hex[:6]}"
-        self.admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+        self.admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})  # it outlives the broker
         self._more, self._own_events = dict(environ or {}), own_events
 
     def environ(self, run: str) -> dict[str, str]:

@@ -86,11 +86,16 @@ class Topics:
 
 
 class Found:
-    """What a scenario left in the topics, and the checks on it."""
+    """What a scenario left in the topics, and the checks on it.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: Those of the instances.
+        topics: What is read, by default all of every topic.
+    """
+
+    def __init__(self, settings: Settings, topics: Topics | None = None) -> None:
         self.settings = settings
-        self.topics = Topics(settings)
+        self.topics = topics or Topics(settings)
         url = settings.schema_registry.url
         registry = Registry(url) if url else None
         self._event = lead_event_codec(registry=registry)

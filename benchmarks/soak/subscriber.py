@@ -1,0 +1,129 @@
+"""A reader that lives through every fault: what it saw must be the beginning of what is there in the end."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from threading import Event, Thread
+from typing import NamedTuple
+
+import numpy as np
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
+
+from schemas.codec import decision_codec
+
+REQUEST_S = 30.0
+CHUNK_RECORDS = 2000
+
+
+class Second(NamedTuple):
+    """The decisions that became visible within one second.
+
+    Attributes:
+        n_decisions: How many.
+        n_by_rules: How many of them the rules gave.
+        p95_ms: Append of the event to here.
+    """
+
+    n_decisions: int
+    n_by_rules: int
+    p95_ms: float
+
+
+class Chain:
+    """A digest of all values of one partition, in order."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._digest = hashlib.blake2b(digest_size=16)
+
+    def add(self, value: bytes) -> None:
+        """The next value."""
+        self.count += 1
+        self._digest.update(len(value).to_bytes(4))
+        self._digest.update(value)
+
+    def begins(self, values: Iterable[bytes]) -> bool:
+        """Whether these values begin with those that were added."""
+        other = Chain()
+        for value in values:
+            if other.count == self.count:
+                break
+            other.add(value)
+        return other.count == self.count and other._digest.digest() == self._digest.digest()
+
+
+class Subscriber:
+    """Reads the decisions, read committed, on a thread of its own; a context manager. It keeps no record.
+
+    Attributes:
+        chains: What was seen, by partition.
+        seconds: What became visible when, by whole seconds since `start_s`.
+        versions: Decisions by model version, None for those of the rules.
+    """
+
+    def __init__(self, bootstrap_servers: str, topic: str, start_s: float) -> None:
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": bootstrap_servers,
+                "group.id": f"{topic}.subscriber",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "fetch.wait.max.ms": 50,
+                "log_level": 0,  # the broker goes away again and again
+            }
+        )
+        numbers = self._consumer.list_topics(topic, timeout=REQUEST_S).topics[topic].partitions
+        self._consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in numbers])
+        self.chains: dict[int, Chain] = {number: Chain() for number in numbers}
+        self.seconds: dict[int, Second] = {}
+        self.versions: Counter[str | None] = Counter()
+        self._decode = decision_codec().decode
+        self._start_s, self._stop = start_s, Event()
+        self._latencies: defaultdict[int, list[float]] = defaultdict(list)
+        self._by_rules: Counter[int] = Counter()
+        self._thread = Thread(target=self._read, name="subscriber", daemon=True)
+
+    def __enter__(self) -> Subscriber:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._consumer.close()
+        self._close(None)
+
+    def second(self, at_s: int) -> Second | None:
+        """What became visible in a second that is over; None if nothing."""
+        return self.seconds.get(at_s)
+
+    def _read(self) -> None:
+        while not self._stop.is_set():
+            first = self._consumer.poll(0.1)
+            messages = [] if first is None else [first, *self._consumer.consume(CHUNK_RECORDS, timeout=0)]
+            now_s = time.time()
+            at_s = int(now_s - self._start_s)
+            for message in messages:
+                if message.error() is None:
+                    self._take(message, at_s, now_s * 1000)
+            self._close(at_s)
+
+    def _take(self, message: Message, at_s: int, now_ms: float) -> None:
+        number, value = message.partition(), message.value()
+        assert number is not None
+        assert value is not None
+        self.chains[number].add(value)
+        decision = self._decode(value)
+        self.versions[decision["model_version"]] += 1
+        self._by_rules[at_s] += decision["scored_by"] == "RULES"
+        self._latencies[at_s].append(now_ms - decision["decided_at"] + decision["latency_ms"])
+
+    def _close(self, at_s: int | None) -> None:
+        """Sums up the seconds that are over: all if there is none now."""
+        for second in [second for second in self._latencies if second != at_s]:
+            latencies = self._latencies.pop(second)
+            p95_ms = float(np.percentile(latencies, 95))
+            self.seconds[second] = Second(len(latencies), self._by_rules.pop(second), p95_ms)
