@@ -124,7 +124,7 @@ class KafkaInput:
 
     def _tell_of_nothing(self) -> None:
         """Tells of a first assignment without partitions: by the protocol `consumer` the client keeps it to itself."""
-        if self._joined_s is None and _generation(self._consumer.consumer_group_metadata()) > 0:
+        if self._joined_s is None and _generation(self.membership()) > 0:
             self._joined_s = self._clock.monotonic()
         silent_s = 0.0 if self._joined_s is None else self._clock.monotonic() - self._joined_s
         if self._listener is not None and silent_s >= UNTOLD_S:

@@ -66,8 +66,8 @@ class LagMonitor:
         self.lags: dict[int, Lag] = {}
         self._stop = Event()
         self._threads = [
-            Thread(target=self._work, args=(self.ask, ASK_INTERVAL_S), name="lag-ends", daemon=True),
-            Thread(target=self._work, args=(self.measure, MEASURE_INTERVAL_S), name="lag", daemon=True),
+            Thread(target=self._keep_asking, name="lag-ends", daemon=True),
+            Thread(target=self._keep_measuring, name="lag", daemon=True),
         ]
 
     def start(self) -> None:
@@ -79,7 +79,13 @@ class LagMonitor:
         """Ends at the next step."""
         self._stop.set()
 
-    def _work(self, step: Callable[[], None], interval_s: float) -> None:
+    def _keep_asking(self) -> None:
+        self._every(ASK_INTERVAL_S, self.ask)
+
+    def _keep_measuring(self) -> None:
+        self._every(MEASURE_INTERVAL_S, self.measure)
+
+    def _every(self, interval_s: float, step: Callable[[], None]) -> None:
         while not self._stop.wait(interval_s):
             try:
                 step()
