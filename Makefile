@@ -1,6 +1,7 @@
 # The project's commands; `make` alone shows them. PYTHON is any Python 3.11 or newer with venv; nothing else is needed.
 PYTHON ?= python3
 ARGS ?=
+HOURS ?= 0.05
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -43,12 +44,11 @@ kafka: $(READY) ## A local Kafka on port 9092 until Ctrl-C; its data stays in ou
 faults: $(READY) ## Only the tests that break things: kills, pauses, lost connections
 	$(BIN)/pytest tests/faults $(ARGS)
 
-soak: $(READY) ## Hours of traffic with faults, watched for leaks and drift
-	$(BIN)/python -m benchmarks.soak $(ARGS)
+soak: $(READY) ## HOURS of traffic (a few minutes) with a fault each 30 s, watched for leaks; then every invariant
+	$(BIN)/python -m benchmarks.soak --hours $(HOURS) $(ARGS)
 
-bench: $(READY) ## Throughput over a backlog and latency at a steady rate, each beside its echo
-	$(BIN)/python -m benchmarks.throughput $(ARGS)
-	$(BIN)/python -m benchmarks.paced $(ARGS)
+bench: $(READY) ## All benchmarks, 12 minutes on a quiet machine; docs/benchmarks.md has each alone and how to read it
+	$(BIN)/python -m benchmarks $(ARGS)
 
 lock: $(READY) ## Renew the lock files after a change to pyproject.toml (ARGS="--upgrade" for newer versions)
 	test -x $(BIN)/uv || $(BIN)/python -m pip install uv

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.space import save
 from scoring.breaker import BreakerSettings
 from scoring.bundle import load_bundle
 from scoring.deadline import AbandonedCalls, DeadlineRunner
@@ -31,6 +32,9 @@ SIZES = (1, 16, 64, 256, 512, 1024, 2000)
 ROW_US_MAX = 3.0  # in batches of 256 and more
 GUARD_US_MAX = 60.0  # per batch
 ACTION_US_MAX = 100.0
+TREES = 200
+Found = dict[str, list[float]]
+"""Two figures by size of the batch."""
 
 
 class Timed(NamedTuple):
@@ -65,18 +69,22 @@ def in_turns(ways: list[Callable[[int], object]]) -> NDArray[np.float64]:
     return found
 
 
-def rows_per_call(model: Model) -> None:
-    """The session alone, by batch size."""
+def rows_per_call(model: Model) -> Found:
+    """The session alone, by batch size: µs a row."""
+    figures = {}
     print("rows   µs/row best  median   (at most 3 from 256 rows on)")
     rows = model.arrange(bundles.made_up_rows(20_000, seed=7))
     for size in SIZES:
         found = timed(lambda at, n=size: model.predict(rows[at * 37 % 15_000 :][:n]))  # type: ignore[misc]
+        figures[str(size)] = [found.best_us / size, found.median_us / size]
         verdict = "" if size < 256 else f"   {found.best_us / size / ROW_US_MAX:.2f} of the limit"
         print(f"{size:5d} {found.best_us / size:10.2f} {found.median_us / size:8.2f}{verdict}")
+    return figures
 
 
-def guard_per_batch(model: Model) -> None:
-    """The deadline's thread, and all of the guard, beside the same work done directly."""
+def guard_per_batch(model: Model) -> Found:
+    """The deadline's thread, and all of the guard, beside the same work done directly: what they add, µs a batch."""
+    figures = {}
     print("\nrows   direct µs   +deadline   +guard   (medians of differences; the deadline adds at most 60)")
     runner = DeadlineRunner(model.predict, model.fresh_predict, AbandonedCalls())
     scorer = GuardedScorer(inference_ms=5000, breaker=BreakerSettings(slow_ms=5000), monotonic=time.monotonic)
@@ -94,6 +102,7 @@ def guard_per_batch(model: Model) -> None:
         found = in_turns(ways)
         direct = np.median(found[:, 0])
         added, whole = np.median(found[:, 1:] - found[:, :1], axis=0)
+        figures[str(size)] = [float(added), float(whole)]
         print(f"{size:5d} {direct:10.1f} {added:10.1f} {whole:9.1f}   {added / GUARD_US_MAX:.2f} of the limit")
     runner.close()
     empty = DeadlineRunner(lambda rows: rows[:, 0].astype(np.float64), model.fresh_predict, AbandonedCalls())
@@ -101,16 +110,20 @@ def guard_per_batch(model: Model) -> None:
     print(f"a call that does nothing: {nothing.best_us:.1f} best, {nothing.median_us:.1f} median µs")
     empty.close()
     scorer.close()
+    return figures
 
 
-def per_action(model: Model) -> None:
-    """Attributions with all that makes `Decision.reasons` of them."""
+def per_action(model: Model) -> Found:
+    """Attributions with all that makes `Decision.reasons` of them: µs an action."""
+    figures = {}
     print("\nactions   µs/action best  median   (at most 100)")
     features = bundles.made_up_rows(20_000, seed=7)
     for size in (1, 10, 100):
         found = timed(lambda at, n=size: model.reasons(features[at * 37 % 15_000 :][:n]), 100)  # type: ignore[misc]
         best = found.best_us / size
+        figures[str(size)] = [best, found.median_us / size]
         print(f"{size:7d} {best:12.1f} {found.median_us / size:10.1f}   {best / ACTION_US_MAX:.2f} of the limit")
+    return figures
 
 
 def main() -> None:
@@ -119,14 +132,17 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, help="a bundle's directory; without it one is made up")
     chosen: Path | None = parser.parse_args().bundle
     with TemporaryDirectory() as temporary:
-        path = chosen or bundles.write_bundle(Path(temporary), "v1", trees=200)
+        path = chosen or bundles.write_bundle(Path(temporary), "v1", trees=TREES)
         begun = time.perf_counter()
         bundle = load_bundle(path.parent, path.name)
         model = Model(bundle)
         print(f"{len(bundle.model)} bytes, loaded and checked in {1000 * (time.perf_counter() - begun):.0f} ms\n")
-    rows_per_call(model)
-    guard_per_batch(model)
-    per_action(model)
+    result = {
+        "row_us_best_median": rows_per_call(model),
+        "guard_us_deadline_whole": guard_per_batch(model),
+        "action_us_best_median": per_action(model),
+    }
+    print(save("model_call", {"trees": TREES if chosen is None else str(chosen), **result}))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import TypeVar
 
+from benchmarks.space import save
 from benchmarks.tables import table
 from consumer.assignment import Assignment
 from consumer.batch import Batch
@@ -153,7 +154,10 @@ def main() -> None:
         settle()
         scorer = model_scorer(Path(directory), trees=200) if options.model else RulesOnly()
         rows = [_row(records, batch, options.slice, scorer, options.rounds) for batch in options.batch]
-        print(table(["batch", "outputs/event", *PREPARED, "rest", "changelog", "apply", "all µs/event"], rows))
+        names = ["batch", "outputs/event", *PREPARED, "rest", "changelog", "apply", "all µs/event"]
+        print(table(names, rows))
+        name = "processor-model" if options.model else "processor"
+        print(save(name, {"options": vars(options), "rows": [dict(zip(names, row, strict=True)) for row in rows]}))
         if options.profile:
             with cProfile.Profile() as profile:
                 run(records, options.batch[-1], options.slice, scorer)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
@@ -142,9 +144,19 @@ def arguments(program: str, description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def save(name: str, result: Any) -> Path:
-    """Writes a result as JSON where others are."""
+def machine() -> dict[str, Any]:
+    """What the figures are of: without it they mean nothing."""
+    return {
+        "cpus": os.cpu_count(),
+        "load_average": os.getloadavg(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def save(name: str, result: Mapping[str, Any]) -> Path:
+    """Writes a result as JSON where others are, with the machine and how busy it was."""
     OUT.mkdir(parents=True, exist_ok=True)
     path = OUT / f"{name}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
+    path.write_text(json.dumps({"machine": machine(), **result}, indent=2, default=str) + "\n")
     return path

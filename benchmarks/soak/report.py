@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import asdict
-from os import cpu_count
 from typing import Any
 
 import numpy as np
@@ -92,7 +90,6 @@ def as_json(plan: Plan, result: Result) -> dict[str, Any]:
     """Everything, with at most 3,000 of the samples."""
     step = max(1, len(result.samples) // SAMPLES_SAVED_MAX)
     return {
-        "machine": {"cpus": cpu_count(), "platform": platform.platform(), "python": platform.python_version()},
         "plan": asdict(plan),
         "well": not result.problems,
         "problems": result.problems,
