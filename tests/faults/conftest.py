@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.faults.scenario import Scenario
+from runtime.broker import Broker
+from tests.faults.scenario import Scenario, at_once
 from tests.kafka import Namespace
 
 SEEDS = int(os.environ.get("FAULT_SEEDS", "1"))
+
+Act = Callable[[Scenario], None]
+Beside = Callable[[Mapping[str, Act], Mapping[str, str]], None]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -25,3 +29,29 @@ def scenario(namespace: Namespace, tmp_path: Path, seed: int) -> Iterator[Scenar
     """A scenario on the shared broker, which nothing may harm: the instances are what breaks."""
     with Scenario(namespace, tmp_path, seed) as running:
         yield running
+
+
+@pytest.fixture
+def beside(kafka: Broker, tmp_path: Path, seed: int) -> Beside:
+    """Runs scenarios of one kind beside each other, as all of them mostly wait: each has topics and a group of its own.
+
+    It takes what is done in each, by name, and the environment that they share; a failure names its scenario.
+    """
+
+    def run(act: Act, name: str, environ: Mapping[str, str]) -> None:
+        space = Namespace(kafka.bootstrap_servers, name)
+        directory = tmp_path / name.replace(" ", "-")
+        directory.mkdir()
+        try:
+            with Scenario(space, directory, seed, environ) as scenario:
+                act(scenario)
+        except BaseException as error:
+            error.add_note(f"in the scenario {name!r}, seed {seed}, logs in {directory}")
+            raise
+        finally:
+            space.delete()
+
+    def run_all(acts: Mapping[str, Act], environ: Mapping[str, str]) -> None:
+        at_once(*(lambda act=act, name=name: run(act, name, environ) for name, act in acts.items()))
+
+    return run_all

@@ -56,6 +56,12 @@ LOAD_RATE = 400.0
 HEALED_S = 60.0
 """The contract's: so long after healing the lag may last, and the latency be over its budget."""
 BUDGET_MS = 150.0
+RESUME_S = 15.0
+"""The contract's for a restart with the same id after kill -9, without the restore."""
+TAKEOVER_S = 30.0
+"""The contract's for another instance."""
+STOP_S = 10.0
+"""The contract's from SIGTERM to the end."""
 CLEANUP_S = 40.0
 """A dead instance's transaction is aborted after its timeout (15 s) and the coordinator's next look (10 s)."""
 PACED_EVENTS, PACED_RATE = 150, 200.0
@@ -141,7 +147,7 @@ class Scenario:
         self.environ, self.settings = prepare(namespace, directory, **(environ or {}))
         self.topics = Topics(self.settings)
         self._prefix, self._admin = namespace.prefix, namespace.admin
-        self._round = seed * 1000
+        self._round, self._sending = seed * 1000, False
         self._stack = ExitStack()
         self._scorers: list[Scorer] = []
         names = self.settings.topics
@@ -164,8 +170,12 @@ class Scenario:
         """An instance, not started; `--inject` may be among its arguments."""
         drills = {"LEAD_SCORER__DRILLS__ENABLED": "true"}
         made = Scorer({**self.environ, **drills, **environ}, instance_id, self.directory, *arguments)
-        self._scorers.append(made)
-        return made
+        return self.own(made)
+
+    def own(self, scorer: Scorer) -> Scorer:
+        """What still runs of it when the scenario ends is killed."""
+        self._scorers.append(scorer)
+        return scorer
 
     def simulate(self, events: int, rate: float | None = None) -> None:
         """So many new events; returns when the brokers have them."""
@@ -177,6 +187,7 @@ class Scenario:
         """New events at a rate, for as long as the block runs."""
         self._round += 1
         stop, failures = Event(), list[BaseException]()
+        self._sending = True
 
         def send() -> None:
             try:
@@ -191,6 +202,7 @@ class Scenario:
         finally:
             stop.set()
             thread.join()
+            self._sending = False
         if failures:
             raise failures[0]
 
@@ -205,7 +217,12 @@ class Scenario:
         Args:
             running: The instances that serve now; each ends with exit code 0.
         """
-        self.topics.wait_until_caught_up(HEALED_S)
+        assert not self._sending, "the traffic ends first: what is still to come cannot be caught up with"
+        try:
+            self.topics.wait_until_caught_up(HEALED_S)
+        except AssertionError as error:
+            error.add_note(self.whereabouts(*running))
+            raise
         for scorer in running:
             eventually(lambda scorer=scorer: lag_of(scorer) == 0)  # type: ignore[misc]
         if running:
@@ -220,6 +237,13 @@ class Scenario:
         found.check()
         self.watcher.prove([*self._results(found)])
         self.offsets.prove()
+
+    def whereabouts(self, *running: Scorer) -> str:
+        """Who is where, for whoever reads of a failure."""
+        ends, committed = self.topics.ends(IsolationLevel.READ_UNCOMMITTED), self.topics.committed()
+        behind = {number: (committed.get(number), end) for number, end in ends.items() if committed.get(number) != end}
+        lines = [f"committed and end where they differ: {behind}", f"open transactions: {self.hanging()}"]
+        return "\n".join([*lines, *(f"{scorer.instance_id}: {scorer.get('/status')[1]}" for scorer in running)])
 
     def hanging(self) -> list[str]:
         """Partitions that an open transaction keeps from their readers, of all topics."""
@@ -258,6 +282,11 @@ class Scenario:
         yield from found.dead_letters
         for messages in found.actions.values():
             yield from messages
+
+
+def frozen(scorer: Scorer) -> bool:
+    """Whether the process stands still (SIGSTOP, by us or by a drill)."""
+    return os.waitid(os.P_PID, scorer.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def lag_of(scorer: Scorer) -> float:

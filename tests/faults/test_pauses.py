@@ -1,0 +1,94 @@
+"""Processes that stand still and go on (SIGSTOP, a virtual machine that migrates, a long garbage collection)."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from tests.faults.conftest import Beside
+from tests.faults.scenario import Scenario, assigned, client, frozen
+from tests.kafka import eventually
+from tests.scorer import Scorer
+
+SESSION_MS = 6000
+TRANSACTION_MS = 3000
+ENVIRON = {"LEAD_SCORER__TOPICS__PARTITIONS": "4"}
+
+
+def paused_past_its_session(scenario: Scenario) -> None:
+    sleeper, other = scenario.scorer("a").start(), scenario.scorer("b").start()
+    with scenario.traffic():
+        eventually(lambda: assigned(sleeper) and assigned(other))
+        time.sleep(scenario.chance.uniform(0.0, 0.5))  # any moment will do
+        sleeper.signal(signal.SIGSTOP)
+        comes_back_beside(scenario, sleeper, other)
+    scenario.check(sleeper, other)
+
+
+def frozen_in_a_transaction_past_its_session(scenario: Scenario) -> None:
+    sleeper = scenario.scorer("a", "--inject", f"freeze:after_offsets:{scenario.chance.randint(20, 40)}").start()
+    other = scenario.scorer("b").start(ready=False)
+    with scenario.traffic():
+        eventually(lambda: frozen(sleeper))
+        comes_back_beside(scenario, sleeper, other)
+    scenario.check(sleeper, other)
+
+
+def comes_back_beside(scenario: Scenario, sleeper: Scorer, other: Scorer) -> None:
+    """The other has all partitions, then the sleeper wakes up, learns it, and gets its share again."""
+    everything = scenario.settings.topics.partitions
+    eventually(lambda: len(assigned(other)) == everything)
+    sleeper.signal(signal.SIGCONT)
+    eventually(lambda: assigned(sleeper) and len(assigned(sleeper) | assigned(other)) == everything)
+    assert told_of_the_loss(sleeper)
+
+
+def told_of_the_loss(scorer: Scorer) -> bool:
+    """It lost its partitions, which the log and the metrics tell."""
+    lost = scorer.metrics()['lead_scorer_rebalances_total{kind="lost"}']
+    return lost >= 1 and bool(scorer.events("partitions_lost"))
+
+
+def frozen_in_a_transaction_past_its_timeout(scenario: Scenario) -> None:
+    scorer = scenario.scorer("a", "--inject", f"freeze:after_offsets:{scenario.chance.randint(3, 20)}")
+    scorer.start(ready=False)
+    with scenario.traffic():
+        eventually(lambda: frozen(scorer))
+        time.sleep(TRANSACTION_MS / 1000 + 1)  # this is the fault
+        eventually(lambda: scenario.hanging() == [])  # what of it had reached the brokers is aborted
+        scorer.signal(signal.SIGCONT)
+        scenario.progress()
+    assert scorer.events("transaction_aborted")
+    assert scorer.metrics()['lead_scorer_transactions_total{result="aborted"}'] >= 1
+    scenario.check(scorer)
+
+
+def paused_for_less_than_its_session(scenario: Scenario) -> None:
+    scorer = scenario.scorer("a").start()
+    with scenario.traffic():
+        for _ in range(2):
+            scenario.progress()
+            time.sleep(scenario.chance.uniform(0.0, 0.3))  # any moment will do
+            scorer.signal(signal.SIGSTOP)
+            time.sleep(TRANSACTION_MS / 1000 + 1)  # this is the fault
+            scorer.signal(signal.SIGCONT)
+        scenario.progress()
+    scenario.check(scorer)
+
+
+def test_an_instance_that_slept_past_its_session_comes_back_and_harms_nothing(beside: Beside) -> None:
+    """Another takes over meanwhile; what the sleeper had begun, a transaction too, is never seen."""
+    acts = {
+        "paused past its session": paused_past_its_session,
+        "frozen in a transaction": frozen_in_a_transaction_past_its_session,
+    }
+    beside(acts, ENVIRON | client(session_timeout_ms=SESSION_MS, transaction_timeout_ms=TRANSACTION_MS))
+
+
+def test_a_lone_instance_that_slept_past_its_transaction_stays(beside: Beside) -> None:
+    """Its transaction timed out, which looks as if another had its id: it makes a new producer and goes on."""
+    acts = {
+        "frozen past its transaction": frozen_in_a_transaction_past_its_timeout,
+        "paused twice": paused_for_less_than_its_session,
+    }
+    beside(acts, ENVIRON | client(session_timeout_ms=20_000, transaction_timeout_ms=TRANSACTION_MS))

@@ -1,0 +1,64 @@
+"""SIGTERM: what was begun is committed, the group is left, and the exit code is 0 within ten seconds."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from tests.faults.conftest import Beside
+from tests.faults.scenario import STOP_S, Scenario, frozen
+from tests.kafka import eventually
+from tests.scorer import Scorer
+
+ENVIRON = {"LEAD_SCORER__TOPICS__PARTITIONS": "4"}
+AT_ONCE_S = 8.0
+"""Below the session timeout: whoever starts later than the group was left need not wait for it."""
+
+
+def under_load(scenario: Scenario) -> None:
+    scorer = scenario.scorer("a").start()
+    with scenario.traffic():
+        scenario.progress()
+        assert scorer.stop(STOP_S) == 0
+        all_committed(scorer)
+        scorer.start(ready=False)
+        scenario.progress(within_s=AT_ONCE_S)
+    scenario.check(scorer)
+
+
+def twice(scenario: Scenario) -> None:
+    scorer = scenario.scorer("a").start()
+    with scenario.traffic():
+        scenario.progress()
+        scorer.signal(signal.SIGTERM)
+        time.sleep(scenario.chance.uniform(0.0, 0.05))  # impatient
+        if scorer.running:
+            scorer.signal(signal.SIGINT)
+        assert scorer.wait(STOP_S) == 0
+        all_committed(scorer)
+        scorer.start()
+    scenario.check(scorer)
+
+
+def in_restore(scenario: Scenario) -> None:
+    scenario.simulate(1000)
+    first = scenario.scorer("a").start()
+    scenario.topics.wait_until_caught_up()
+    assert first.stop(STOP_S) == 0
+    restoring = scenario.scorer("a", "--inject", "freeze:in_restore").start(ready=False)
+    eventually(lambda: frozen(restoring))
+    restoring.signal(signal.SIGTERM)
+    restoring.signal(signal.SIGCONT)
+    assert restoring.wait(STOP_S) == 0
+    scenario.check(scenario.scorer("a").start())
+
+
+def all_committed(scorer: Scorer) -> None:
+    """Its last line says that it stopped and left nothing behind."""
+    last = scorer.log()[-1]
+    assert (last["event"], last["exit_code"], last["uncommitted"]) == ("stopped", 0, False)
+
+
+def test_an_instance_stops_cleanly_whenever_it_is_asked(beside: Beside) -> None:
+    """Under load, asked twice, in the middle of a restore: exit code 0 in 10 s, nothing lost, nothing twice."""
+    beside({"under load": under_load, "twice": twice, "in restore": in_restore}, ENVIRON)

@@ -1,0 +1,54 @@
+"""Two processes with one instance id, which a copied configuration brings about: exactly one stays."""
+
+from __future__ import annotations
+
+from tests.faults.conftest import Beside
+from tests.faults.scenario import Scenario, client
+from tests.kafka import eventually
+from tests.scorer import Scorer
+
+FENCED = 6
+SESSION_MS = 6000
+ENVIRON = {"LEAD_SCORER__TOPICS__PARTITIONS": "4"}
+
+
+def twins_under_load(scenario: Scenario) -> None:
+    pair = started(scenario)
+    with scenario.traffic():
+        stayed = the_one_that_stays(*pair)
+        scenario.progress()
+    scenario.check(stayed)
+
+
+def twins_idle(scenario: Scenario) -> None:
+    pair = started(scenario)
+    stayed = the_one_that_stays(*pair)
+    scenario.check(stayed)
+
+
+def started(scenario: Scenario) -> tuple[Scorer, Scorer]:
+    """Two instances with the id "a"; each has a log of its own."""
+    scenario.simulate(500)
+    (scenario.directory / "twin").mkdir()
+    twin = Scorer(scenario.environ, "a", scenario.directory / "twin")
+    scenario.own(twin)
+    return scenario.scorer("a").start(), twin.start(ready=False)
+
+
+def the_one_that_stays(first: Scorer, second: Scorer) -> Scorer:
+    """Waits until one has ended, with the exit code and the words that the contract has for it."""
+    eventually(lambda: not (first.running and second.running), within_s=60)
+    ended, stayed = (second, first) if first.running else (first, second)
+    assert ended.wait() == FENCED
+    last = ended.log()[-1]
+    assert last["event"] == "ended"
+    assert last["exit_code"] == FENCED
+    assert "instance_id" in last["reason"]
+    eventually(stayed.ready)
+    return stayed
+
+
+def test_of_two_with_one_id_exactly_one_stays(beside: Beside) -> None:
+    """Under load and idle alike: one ends with 6 and says what to do, the other goes on as if it were alone."""
+    acts = {"twins under load": twins_under_load, "twins idle": twins_idle}
+    beside(acts, ENVIRON | client(session_timeout_ms=SESSION_MS))
