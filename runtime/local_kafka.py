@@ -27,6 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Self
 
 from runtime.java import java
 from runtime.local_process import LocalProcess, free_ports
@@ -168,7 +169,7 @@ class LocalKafka:
             for i, (b, c) in enumerate(zip(brokers, controllers, strict=True), start=1)
         ]
 
-    def __enter__(self) -> LocalKafka:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

@@ -14,13 +14,14 @@ from runtime import broker
 from runtime.broker import Broker
 from runtime.local_kafka import LocalKafka
 from runtime.unavailable import UnavailableError
+from tests.faults.servers import FaultKafka
 from tests.kafka import Namespace, warm_up
 from tests.registry import LocalRegistry, local_registry
 
 settings.register_profile("patient", deadline=None)  # a machine that is busy for 200 ms is no failure
 settings.load_profile("patient")
 
-BROKER_FIXTURES = {"kafka", "namespace", "local_kafka", "kafka_cluster"}
+BROKER_FIXTURES = {"kafka", "namespace", "local_kafka", "kafka_cluster", "fault_kafka"}
 T = TypeVar("T")
 LINES = pytest.StashKey[list[str]]()
 
@@ -54,6 +55,14 @@ def local_kafka(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFa
 def kafka_cluster(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
     """Three brokers, to break one at a time; leave all running after each test."""
     for cluster in _serve(pytestconfig, "Kafka", lambda: LocalKafka(tmp_path_factory.mktemp("kafka"), nodes=3)):
+        warm_up(cluster.bootstrap_servers)
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def fault_kafka(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultKafka]:
+    """One broker, to break it, its network or the rights on it; leave it running after each test."""
+    for cluster in _serve(pytestconfig, "Kafka", lambda: FaultKafka(tmp_path_factory.mktemp("kafka"))):
         warm_up(cluster.bootstrap_servers)
         yield cluster
 
