@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -36,6 +37,8 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     """The command."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end the faults early, and the report follows
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     options = arguments()
     plan = Plan(
         hours=options.hours,

@@ -59,7 +59,9 @@ def _latency(panel: Any, result: Result) -> None:
     panel.set_zorder(share.get_zorder() + 1)
     panel.patch.set_visible(False)
     panel.plot(_thin(at_s) / 60, _thin(p95, np.max), color=LATENCY, lw=1)
-    panel.axhline(result.p95_limit_ms, color=FAULT, lw=1, ls="--")
+    limits = [(struck.begun_s / 60, struck.p95_limit_ms) for struck in result.struck]
+    if limits:
+        panel.step(*zip(*limits, strict=True), where="post", color=FAULT, lw=1, ls="--")
     panel.set(yscale="log", ylabel="p95, append to\nvisible, ms")
 
 

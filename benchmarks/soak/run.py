@@ -31,13 +31,16 @@ from training.champion import ModelDirectory
 
 TREES = 200
 BASELINE_S = 20.0
+"""Before the first fault; what came of the backlog is over after its first quarter."""
 HEALED_S = 60.0
 """From the end of a fault until all is as before (invariant 9)."""
 STEADY_SAMPLES = 3
 QUIET_S = 8.0
 """At least, between two faults: what leaks is seen in quiet moments."""
 BUDGET_MS = 150.0
-BASELINE_TIMES = 3.0
+QUIET_TIMES = 3.0
+QUIET_SECONDS = 30
+"""The last quiet ones say what this machine holds just now, with all else that it does."""
 CAUGHT_UP_S = 300.0
 
 
@@ -71,6 +74,7 @@ class Struck:
         target: Whom it struck.
         begun_s: When, in seconds since the soak began.
         ended_s: When it was over.
+        p95_limit_ms: Up to here is as before: the budget, or three times what the quiet moments before had.
         healed_s: How long after that all was as before; None: not within a minute.
     """
 
@@ -78,6 +82,7 @@ class Struck:
     target: str
     begun_s: float
     ended_s: float
+    p95_limit_ms: float
     healed_s: float | None = None
 
 
@@ -88,8 +93,6 @@ class Result:
     capacity: float = 0.0
     rate: float = 0.0
     half_load: bool = True
-    baseline_p95_ms: float = 0.0
-    p95_limit_ms: float = BUDGET_MS
     sent: int = 0
     struck: list[Struck] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
@@ -207,19 +210,22 @@ class _Watch:
         for scorer in self.at.pair:
             assert scorer.running, f"{scorer.instance_id} ended: {scorer.log()[-1:]}"
 
-    def well(self, since_s: float) -> bool:
+    def limit_ms(self) -> float:
+        """The p95 that counts as before."""
+        known = [self.subscriber.second(int(sample.at_s) - 1) for sample in self.sampler.samples if sample.quiet]
+        recent = [second.p95_ms for second in known if second is not None][-QUIET_SECONDS:]
+        return max(BUDGET_MS, QUIET_TIMES * float(np.median(recent or [0.0])))
+
+    def well(self, since_s: float, limit_ms: float) -> bool:
         """Whether the last seconds were as before: little lag, p95 within the limit."""
         recent = [sample for sample in self.sampler.samples[-STEADY_SAMPLES:] if sample.at_s >= since_s]
-        return len(recent) == STEADY_SAMPLES and all(map(self._well_at, recent))
+        return len(recent) == STEADY_SAMPLES and all(self._well_at(sample, limit_ms) for sample in recent)
 
-    def _well_at(self, sample: Sample) -> bool:
+    def _well_at(self, sample: Sample, limit_ms: float) -> bool:
         second = self.subscriber.second(int(sample.at_s) - 1)
         at_most = max(50.0, 3 * self.result.rate / self.at.settings.topics.partitions)
         return (
-            sample.lag is not None
-            and sample.lag.worst <= at_most
-            and second is not None
-            and second.p95_ms <= self.result.p95_limit_ms
+            sample.lag is not None and sample.lag.worst <= at_most and second is not None and second.p95_ms <= limit_ms
         )
 
 
@@ -227,22 +233,17 @@ def _faults(watch: _Watch, plan: Plan) -> None:
     """The baseline, then faults until the time is over."""
     sampler, result = watch.sampler, watch.result
     end_s = sampler.now_s() + BASELINE_S + plan.hours * 3600
+    time.sleep(BASELINE_S / 4)
     sampler.quiet = True
-    time.sleep(BASELINE_S)
-    seconds = [second.p95_ms for at_s, second in watch.subscriber.seconds.items() if at_s >= BASELINE_S / 4]
-    result.baseline_p95_ms = float(np.median(seconds)) if seconds else float("inf")
-    result.p95_limit_ms = max(BUDGET_MS, BASELINE_TIMES * result.baseline_p95_ms)
-    watch.say(
-        f"p95 {result.baseline_p95_ms:.0f} ms before the first fault; afterwards at most {result.p95_limit_ms:.0f}"
-    )
+    time.sleep(BASELINE_S * 3 / 4)
     for fault in drawn(watch.at.stage.chance):
-        begun_s = sampler.now_s()
+        begun_s, limit_ms = sampler.now_s(), watch.limit_ms()
         if begun_s > end_s - plan.every_s:
             break
         sampler.quiet = False
         try:
             target = fault(watch.at.stage)
-            _heal(watch, Struck(fault.__name__.replace("_", " "), target, begun_s, sampler.now_s()))
+            _heal(watch, Struck(fault.__name__.replace("_", " "), target, begun_s, sampler.now_s(), limit_ms))
         except AssertionError as error:
             result.problems.append(f"{fault.__name__} at {begun_s:.0f} s: {error}")
             for scorer in watch.at.pair:
@@ -257,10 +258,10 @@ def _heal(watch: _Watch, struck: Struck) -> None:
     """Waits until all is as before."""
     watch.result.struck.append(struck)
     deadline_s = struck.ended_s + HEALED_S
-    while not watch.well(struck.ended_s) and watch.sampler.now_s() < deadline_s:
+    while not watch.well(struck.ended_s, struck.p95_limit_ms) and watch.sampler.now_s() < deadline_s:
         watch.check_running()
         time.sleep(0.2)
-    if watch.well(struck.ended_s):
+    if watch.well(struck.ended_s, struck.p95_limit_ms):
         struck.healed_s = watch.sampler.samples[-STEADY_SAMPLES].at_s - struck.ended_s
     else:
         watch.result.problems.append(f"not as before {HEALED_S:.0f} s after {struck.name} at {struck.begun_s:.0f} s")

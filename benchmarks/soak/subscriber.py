@@ -118,8 +118,10 @@ class Subscriber:
         self.chains[number].add(value)
         decision = self._decode(value)
         self.versions[decision["model_version"]] += 1
-        self._by_rules[at_s] += decision["scored_by"] == "RULES"
-        self._latencies[at_s].append(now_ms - decision["decided_at"] + decision["latency_ms"])
+        append_ms = decision["decided_at"] - decision["latency_ms"]
+        if append_ms >= 1000 * self._start_s:  # the backlog before the soak has no latency
+            self._by_rules[at_s] += decision["scored_by"] == "RULES"
+            self._latencies[at_s].append(now_ms - append_ms)
 
     def _close(self, at_s: int | None) -> None:
         """Sums up the seconds that are over: all if there is none now."""
