@@ -26,7 +26,7 @@ from consumer.fencing import Fencing
 from consumer.ports import Settlement, Transaction
 from consumer.records import Output
 from runtime.clock import Clock
-from runtime.errors import FatalError, FencedError, KafkaUnavailableError
+from runtime.errors import ConfigurationError, FatalError, FencedError, KafkaUnavailableError
 from runtime.kafka import REFUSALS
 
 log = structlog.get_logger(__name__)
@@ -82,6 +82,7 @@ class Transactor:
 
         Raises:
             KafkaUnavailableError: Not within 27 s, or not authorised.
+            ConfigurationError: The broker allows no transaction to take so long as is configured.
         """
         deadline = self._clock.monotonic() + START_TIMEOUT_S
         attempt = 0
@@ -94,6 +95,12 @@ class Transactor:
                 error: KafkaError = exception.args[0]
                 if error.code() in REFUSALS:
                     raise KafkaUnavailableError(f"not authorised for transactions: {error.str()}") from exception
+                if error.code() == KafkaError.INVALID_TRANSACTION_TIMEOUT:
+                    timeout_ms = round(1000 * self._fencing.timeout_s)
+                    raise ConfigurationError(
+                        f"kafka.client.transaction.timeout.ms = {timeout_ms}: must be at most the broker's "
+                        "transaction.max.timeout.ms (900000, unless the broker sets another)"
+                    ) from exception
                 if self._clock.monotonic() >= deadline:
                     raise KafkaUnavailableError(f"no transaction coordinator: {error.str()}") from exception
                 self._back_off(attempt)  # some errors come at once, and each try makes a new client

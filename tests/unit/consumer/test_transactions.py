@@ -15,7 +15,7 @@ from consumer.ports import Membership, Settlement, Transaction
 from consumer.records import Output
 from consumer.start import TopicIds
 from consumer.transactions import SLOW_END_S, START_TIMEOUT_S, Transactor
-from runtime.errors import FatalError, FencedError, KafkaUnavailableError
+from runtime.errors import ConfigurationError, FatalError, FencedError, KafkaUnavailableError
 from tests.unit.consumer.fakes import TOPIC, FakeClock, FakeProducer, Produced, Script, fault
 
 FINE = ["begin", "produce", "send_offsets", "commit"]
@@ -389,7 +389,7 @@ def test_opening_waits_between_tries(bench: Bench, monkeypatch: pytest.MonkeyPat
     """A refusal may come at once: 27 s of new clients without a pause would be thousands."""
     waited: list[int] = []
     monkeypatch.setattr(bench.transactor, "_back_off", waited.append)
-    bench.script.then("init", *[fault(KafkaError.INVALID_TRANSACTION_TIMEOUT, fatal=True)] * 3)
+    bench.script.then("init", *[fault(KafkaError.NOT_COORDINATOR)] * 3)
     bench.transactor.open()
     assert waited == [1, 2, 3]
 
@@ -413,6 +413,14 @@ def test_opening_without_the_right_to(bench: Bench) -> None:
     """No waiting gives it: at once, exit 3."""
     bench.script.then("init", fault(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED))
     with pytest.raises(KafkaUnavailableError, match="not authorised"):
+        bench.transactor.open()
+    assert bench.calls == ["init"]
+
+
+def test_a_longer_transaction_than_the_broker_allows(bench: Bench) -> None:
+    """No waiting makes it shorter: at once, exit 2, with the property, its value and the broker's."""
+    bench.script.then("init", fault(KafkaError.INVALID_TRANSACTION_TIMEOUT, fatal=True))
+    with pytest.raises(ConfigurationError, match=r"transaction\.timeout\.ms = 15000: .* transaction\.max\.timeout\.ms"):
         bench.transactor.open()
     assert bench.calls == ["init"]
 
