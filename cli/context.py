@@ -33,7 +33,24 @@ def settings_of(ctx: typer.Context) -> "Settings":
     """
     from runtime.config import load
 
-    return load(ctx.ensure_object(Invocation).config, os.environ)
+    return load(ctx.ensure_object(Invocation).config, os.environ, _further_faults)
+
+
+def _further_faults(settings: "Settings") -> list[str]:
+    """What the Kafka client says against its properties, and what is wrong with the policy's file."""
+    from runtime.errors import ConfigurationError
+
+    faults = []
+    if settings.kafka.client:  # without any the client need not be loaded
+        from runtime.kafka import client_faults
+
+        faults += client_faults(settings)
+    if settings.policy.path:
+        try:
+            policy_of(settings)
+        except ConfigurationError as error:
+            faults += [f"policy.path = {settings.policy.path}: {fault}" for fault in error.faults]
+    return faults
 
 
 def policy_of(settings: "Settings") -> "Policy":

@@ -5,7 +5,7 @@ The tables of docs/configuration.md and the faults are made from what stands her
 
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -339,12 +339,15 @@ RULES = (
 )
 
 
-def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
+def load(
+    path: Path | None, environ: Mapping[str, str], judge: Callable[[Settings], list[str]] = lambda _: []
+) -> Settings:
     """Reads the configuration: defaults, then the TOML file, then `LEAD_SCORER__SECTION__KEY`; the last one counts.
 
     Args:
         path: The file of `--config`, which must exist; None takes ./lead-scorer.toml if there is one.
         environ: The process's environment.
+        judge: Finds further faults, in what is right so far.
 
     Raises:
         ConfigurationError: With every fault in it, unknown keys included; secrets are redacted.
@@ -355,7 +358,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     sources.append(read_environment(environ, Settings))
     data, origins = merge(sources)
     settings, faults, wrong_keys = model_faults(Settings, data, origins)
-    faults += check_rules(RULES, settings, origins, wrong_keys)
+    faults += check_rules(RULES, settings, origins, wrong_keys) + judge(settings)
     faults = [fault for source in sources for fault in source.faults] + faults
     if faults:
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"

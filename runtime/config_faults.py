@@ -138,6 +138,8 @@ def _shown(key: str, value: Any, origins: Mapping[str, str]) -> str:
         value = "***"
     safe = redacted(prop or name, value)
     origin = origins.get(key) or origins.get(f"{section}.{table}") or origins.get(section)
+    if origin is None:  # a whole section: whatever its keys came from
+        origin = ", ".join(dict.fromkeys(found for name, found in origins.items() if name.startswith(f"{key}.")))
     return f"{key} = {json.dumps(safe, default=str, ensure_ascii=False)}" + (f" ({origin})" if origin else "")
 
 

@@ -147,6 +147,20 @@ def test_an_unknown_key_gets_a_suggestion() -> None:
     assert "unknown, perhaps group_id is meant; the keys of kafka are bootstrap_servers" in fault
 
 
+def test_an_unknown_section_is_told_with_where_it_came_from() -> None:
+    """The variable's name: it is the only place where a typing error in it can be found."""
+    with pytest.raises(ConfigurationError) as caught:
+        load(None, {"LEAD_SCORER__KAFAK__GROUP_ID": "x"})
+    assert 'kafak = {"group_id": "x"} (LEAD_SCORER__KAFAK__GROUP_ID): unknown' in str(caught.value)
+
+
+def test_further_faults_come_with_the_others() -> None:
+    """What only others can judge is told at once with the rest, and what they are given is right."""
+    with pytest.raises(ConfigurationError) as caught:
+        load(None, {"LEAD_SCORER__HTTP__PORT": "-1"}, lambda settings: [f"the port is {settings.http.port}"])
+    assert caught.value.faults[1:] == ["the port is 9464"]
+
+
 def test_nothing_is_converted_silently() -> None:
     """A text is no number, a number no text, 1 not true."""
     found = faults("[http]\nport = '80'\nhost = 5\n[drills]\nenabled = 1\n[state]\ndedup_window = 1.5\n")
