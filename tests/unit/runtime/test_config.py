@@ -158,7 +158,7 @@ def test_further_faults_come_with_the_others() -> None:
     """What only others can judge is told at once with the rest, and what they are given is right."""
     with pytest.raises(ConfigurationError) as caught:
         load(None, {"LEAD_SCORER__HTTP__PORT": "-1"}, lambda settings: [f"the port is {settings.http.port}"])
-    assert caught.value.faults[1:] == ["the port is 9464"]
+    assert caught.value.faults[1:] == ("the port is 9464",)
 
 
 def test_nothing_is_converted_silently() -> None:
