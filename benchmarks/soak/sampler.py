@@ -9,7 +9,7 @@ from threading import Event, Thread
 from typing import NamedTuple
 
 import numpy as np
-from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaException
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from benchmarks.processes import n_descriptors, n_threads, resident_bytes
@@ -61,7 +61,13 @@ class Sampler:
 
     def __init__(self, settings: Settings, scorers: Sequence[Scorer], start_s: float) -> None:
         self._settings, self._scorers, self._start_s = settings, scorers, start_s
-        self._admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap_servers, "log_level": 0})
+        servers = {"bootstrap.servers": settings.kafka.bootstrap_servers, "log_level": 0}
+        self._admin = AdminClient(servers)
+        # A consumer that joins nothing: AdminClient.list_consumer_group_offsets ends the process where the broker goes
+        # away at the wrong moment (librdkafka#3663). Read uncommitted, it does not wait for the transaction under way.
+        self._observer = Consumer(
+            {**servers, "group.id": settings.kafka.group_id, "isolation.level": "read_uncommitted"}
+        )
         self.samples: list[Sample] = []
         self.quiet = False
         self.went_back: list[str] = []
@@ -76,6 +82,7 @@ class Sampler:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
+        self._observer.close()
 
     def now_s(self) -> float:
         """Seconds since the soak began."""
@@ -111,12 +118,10 @@ class Sampler:
 
     def committed(self) -> dict[int, int]:
         """The group's committed offsets, which may not be below earlier ones."""
-        group_id = self._settings.kafka.group_id
-        asked = self._admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group_id)], request_timeout=REQUEST_S
-        )
-        partitions = asked[group_id].result().topic_partitions or []
-        found = {partition.partition: partition.offset for partition in partitions if partition.error is None}
+        topics = self._settings.topics
+        asked = [TopicPartition(topics.events, number) for number in range(topics.partitions)]
+        partitions = self._observer.committed(asked, timeout=REQUEST_S)
+        found = {partition.partition: partition.offset for partition in partitions if partition.offset >= 0}
         for number, offset in found.items():
             before = self._committed.get(number, -1)
             if offset < before:
