@@ -3,13 +3,15 @@
     python -m benchmarks.outage --rate 1000
 
 In each scenario the model serves, fails for some seconds, and recovers; in the last one two versions are promoted back
-and forth each second. The echo gets the same traffic before the first and after the last: what the machine allows. The
-time line of each scenario is drawn into out/benchmarks/outage.png and .svg.
+and forth each second. The echo gets the same traffic before each: what the machine allows just then. The time line of
+each scenario is drawn into out/benchmarks/outage.png and .svg. Exit code 1 if an event has no decision or two, or a
+decision a version that was not champion.
 """
 
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -68,7 +70,13 @@ class Outcome(NamedTuple):
     p95_worst_second_ms: float
     fallback_share: float
     reasons: dict[str, int]
-    versions: list[str]
+    versions: dict[str, int]
+    strangers: int
+
+    @property
+    def sound(self) -> bool:
+        """One decision for each event, each by a version that had been promoted."""
+        return not (self.lost or self.twice or self.strangers)
 
 
 def toggled(process: Contestant, _models: ModelDirectory, lasting_s: float) -> None:
@@ -134,13 +142,20 @@ def run(place: Space, number: int, scenario: Scenario, rate: float) -> tuple[Out
     decisions = [decode(seen.value) for seen in watcher.seen]
     line = timeline(scenario.name, watcher.observed(append_of_decision()), decisions, measured_ms, begun_ms, ended_ms)
     place.delete(label)
-    return _outcome(scenario.name, n_events, decisions, line), line
+    strangers = sum(_stranger(decision, begun_ms) for decision in decisions)
+    return _outcome(scenario.name, n_events, decisions, line, strangers), line
 
 
-def _outcome(name: str, n_events: int, decisions: list[dict[str, Any]], line: Timeline) -> Outcome:
+def _stranger(decision: dict[str, Any], begun_ms: float) -> bool:
+    """Whether its version had not been promoted: `v1` is champion from the start, `v2` at the earliest from then on."""
+    version = decision["model_version"]
+    return version not in (None, "v1") and not (version == "v2" and decision["decided_at"] >= int(begun_ms))
+
+
+def _outcome(name: str, n_events: int, decisions: list[dict[str, Any]], line: Timeline, strangers: int) -> Outcome:
     ids = Counter(decision["decision_id"] for decision in decisions)
     reasons = Counter(decision["fallback_reason"] for decision in decisions if decision["fallback_reason"])
-    versions = {decision["model_version"] for decision in decisions} - {None}
+    versions = Counter(decision["model_version"] for decision in decisions if decision["model_version"])
     return Outcome(
         name,
         n_events,
@@ -151,7 +166,8 @@ def _outcome(name: str, n_events: int, decisions: list[dict[str, Any]], line: Ti
         p95_worst_second_ms=float(np.nanmax(line.p95_ms)),
         fallback_share=line.fallback_share_during,
         reasons=dict(reasons.most_common()),
-        versions=sorted(versions),
+        versions=dict(versions.most_common()),
+        strangers=strangers,
     )
 
 
@@ -212,6 +228,14 @@ def _report(outcomes: list[Outcome], lines: list[Timeline], echoes: list[float])
         draw(lines, BUDGET_MS, path)
         print(path)
     print(save("outage", {"outcomes": [o._asdict() for o in outcomes], "echo_p95_ms": echoes}))
+    within = sum(o.p95_during_ms < BUDGET_MS for o in outcomes)
+    echo_within = sum(echo < BUDGET_MS for echo in echoes)
+    print(
+        f"p95 during the fault is within {BUDGET_MS:.0f} ms in {within} of {len(outcomes)} scenarios, the echo's just "
+        f"before in {echo_within}: where the echo is not, the figure tells of the machine"
+    )
+    if unsound := [o.name for o in outcomes if not o.sound]:
+        sys.exit(f"events without a decision or with two, or by a version that was not champion: {', '.join(unsound)}")
 
 
 if __name__ == "__main__":

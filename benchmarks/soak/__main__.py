@@ -30,6 +30,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, help="events a second; else half of what a backlog shows to be possible")
     parser.add_argument("--seed", type=int, default=1, help="of the faults and their moments (1)")
     parser.add_argument("--leads", type=int, default=5000)
+    parser.add_argument("--partitions", type=int, default=12, help="more make the check fit after a long run (12)")
     parser.add_argument("--backlog", type=int, default=50_000, help="events at the beginning (50,000)")
     parser.add_argument("--fault-every-s", type=float, default=30.0, help="from fault to fault (30)")
     return parser.parse_args()
@@ -57,7 +58,7 @@ def main() -> None:
 
     with (
         tempfile.TemporaryDirectory(prefix="soak-kafka-", ignore_cleanup_errors=True) as directory,
-        place(Path(directory), LOGS, plan.seed) as at,
+        place(Path(directory), LOGS, plan.seed, options.partitions) as at,
     ):
         say(f"{at.stage.kafka.description}; logs in {LOGS}")
         result = soak(at, plan, say)

@@ -118,13 +118,17 @@ Say = Callable[[str], None]
 
 
 @contextmanager
-def place(directory: Path, logs: Path, seed: int) -> Iterator[Place]:
+def place(directory: Path, logs: Path, seed: int, n_partitions: int) -> Iterator[Place]:
     """A broker of its own, topics, two bundles, and two instances that are not started yet."""
     with ExitStack() as stack:
         kafka = stack.enter_context(LocalKafka(directory, jvm=JVM))
         warm_up(kafka.bootstrap_servers)
-        drills = {"LEAD_SCORER__DRILLS__ENABLED": "true", "LEAD_SCORER__MODEL__POLL_S": "0.5"}
-        space = Space(kafka.bootstrap_servers, "soak", directory, drills)
+        environ = {
+            "LEAD_SCORER__DRILLS__ENABLED": "true",
+            "LEAD_SCORER__MODEL__POLL_S": "0.5",
+            "LEAD_SCORER__TOPICS__PARTITIONS": str(n_partitions),
+        }
+        space = Space(kafka.bootstrap_servers, "soak", directory, environ)
         settings = space.create("soak")
         for seed_of_model, version in enumerate(VERSIONS):
             write_bundle(logs / "models", version, seed=seed_of_model, trees=TREES)

@@ -61,7 +61,10 @@ class Sampler:
 
     def __init__(self, settings: Settings, scorers: Sequence[Scorer], start_s: float) -> None:
         self._settings, self._scorers, self._start_s = settings, scorers, start_s
-        servers = {"bootstrap.servers": settings.kafka.bootstrap_servers, "log_level": 0}
+        servers: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": settings.kafka.bootstrap_servers,
+            "log_level": 0,
+        }
         self._admin = AdminClient(servers)
         # A consumer that joins nothing: AdminClient.list_consumer_group_offsets ends the process where the broker goes
         # away at the wrong moment (librdkafka#3663). Read uncommitted, it does not wait for the transaction under way.
