@@ -1,6 +1,7 @@
 # The project's commands; `make` alone shows them. PYTHON is any Python 3.11 or newer with venv; nothing else is needed.
 PYTHON ?= python3
 ARGS ?=
+SEEDS ?= 1
 HOURS ?= 0.05
 VENV := .venv
 BIN := $(VENV)/bin
@@ -41,8 +42,8 @@ install: $(READY) ## Create the virtual environment from the lock file
 kafka: $(READY) ## A local Kafka on port 9092 until Ctrl-C; its data stays in out/kafka
 	$(BIN)/python -m runtime.local_kafka --port 9092 --dir out/kafka
 
-faults: $(READY) ## Only the tests that break things: kills, pauses, lost connections
-	$(BIN)/pytest tests/faults $(ARGS)
+faults: $(READY) ## Only the tests that break things, each for SEEDS seeds: kills, pauses, lost connections
+	FAULT_SEEDS=$(SEEDS) $(BIN)/pytest tests/faults $(ARGS)
 
 soak: $(READY) ## HOURS of traffic (a few minutes) with a fault each 30 s, watched for leaks; then every invariant
 	$(BIN)/python -m benchmarks.soak --hours $(HOURS) $(ARGS)
