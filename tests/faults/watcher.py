@@ -73,7 +73,8 @@ class Watcher(_Background):
         wanted: dict[Place, list[Content]] = defaultdict(list)
         for message in final:
             wanted[message.topic() or "", partition_of(message)].append(_content(message))
-        for place, records in list(self.seen.items()):
+        for place, so_far in list(self.seen.items()):
+            records = so_far.copy()  # it may still be reading the last ones
             assert records == wanted[place][: len(records)], f"{place}: what was seen is not what is there"
         eventually(lambda: self.has(len(final)))
         assert dict(self.seen) == dict(wanted)
