@@ -25,8 +25,11 @@ PROGRAMS = {
     "memory": Sizes("", "--leads 20000"),
     "model_call": Sizes("", ""),
     "processor": Sizes("--model", "--model --events 5000 --rounds 2"),
-    "throughput": Sizes("--events 200000 --rounds 3 --model", "--events 20000 --leads 6000 --rounds 1"),
-    "paced": Sizes("--rounds 6 --model", "--rounds 1 --slice-s 2 --rate 300"),
+    "throughput": Sizes(
+        "--events 150000 --leads 40000 --rounds 3 --contestants rules model echo",
+        "--events 20000 --leads 6000 --rounds 1",
+    ),
+    "paced": Sizes("--rounds 6", "--rounds 1 --slice-s 2 --rate 300"),
     "outage": Sizes("--lasting-s 5", "--lasting-s 2 --promoting-s 4 --rate 200 --only h"),
 }
 

@@ -1,4 +1,4 @@
-"""The processes that are compared: the service as it is installed, the echo, and a plain loop."""
+"""The processes that are compared: the service as it is installed, by rules or with a model, the echo, a plain loop."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+SERVICE = [str(Path(sys.executable).with_name("lead-scorer")), "run"]
 COMMANDS = {
-    "service": [str(Path(sys.executable).with_name("lead-scorer")), "run"],
+    "rules": SERVICE,
+    "model": SERVICE,
     "echo": [sys.executable, "-m", "benchmarks.echo"],
     "naive": [sys.executable, "-m", "benchmarks.naive"],
 }
@@ -26,7 +28,7 @@ class Contestant:
         self.log_path = directory / f"{environ['LEAD_SCORER__KAFKA__INSTANCE_ID']}.log"
         self._log = self.log_path.open("wb")
         own = {
-            "LEAD_SCORER__MODEL__DIRECTORY": str(directory / "models"),
+            "LEAD_SCORER__MODEL__DIRECTORY": str(directory / ("no-models" if name == "rules" else "models")),
             "LEAD_SCORER__HTTP__PORT": "0",
             "LEAD_SCORER__LOGGING__FORMAT": "json",
         }

@@ -124,7 +124,7 @@ def run(place: Space, number: int, scenario: Scenario, rate: float) -> tuple[Out
     arguments = ("--inject", scenario.inject) if scenario.inject else ()
     with (
         Watcher(place.bootstrap_servers, settings.topics.decisions) as watcher,
-        contestant("service", environ, place.directory, *arguments) as process,
+        contestant("model", environ, place.directory, *arguments) as process,
         traffic(environ, [settings.topics.events], rate=rate, slice_s=slice_s) as sending,
     ):
         eventually(lambda: watcher.seen, within_s=STARTED_S)

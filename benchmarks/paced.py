@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.contestants import contestant
+from benchmarks.contestants import COMMANDS, contestant
 from benchmarks.pacer import LEADS, finished, traffic
 from benchmarks.processes import cost
 from benchmarks.space import Space, arguments, save, space
@@ -101,11 +101,10 @@ def main() -> None:
     parser.add_argument("--slice-s", type=float, default=5, help="seconds of a turn")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--leads", type=int, default=LEADS)
-    parser.add_argument("--contestants", nargs="+", default=["service", "echo"])
-    parser.add_argument("--model", action="store_true", help="the service with a model of 200 trees")
+    parser.add_argument("--contestants", nargs="+", default=["rules", "model", "echo"], choices=COMMANDS)
     options = parser.parse_args()
     with space(options, "paced", own_events=True) as place:
-        place.give_model(options.model)
+        place.give_model("model" in options.contestants)
         found = run(place, options.contestants, options.rate, options.slice_s, options.rounds, options.leads)
     for turn in zip(*(own["slices"] for own in found.values()), strict=True):
         print("   ".join(f"{one.contestant} p50 {one.p50:.1f} p95 {one.p95:.1f} p99 {one.p99:.1f}" for one in turn))

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import Consumer, TopicPartition
 
 from benchmarks.backlog import write_backlog
-from benchmarks.contestants import Contestant, contestant
+from benchmarks.contestants import COMMANDS, Contestant, contestant
 from benchmarks.processes import cost, resident_bytes
 from benchmarks.space import Space, arguments, save, space
 from benchmarks.tables import table
@@ -130,11 +130,10 @@ def main() -> None:
     parser.add_argument("--days", type=float, default=30, help="of the simulated time line")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--max-batch", type=int, default=2000, help="budget.max_batch, of all")
-    parser.add_argument("--contestants", nargs="+", default=["service", "echo", "naive"])
-    parser.add_argument("--model", action="store_true", help="the service with a model of 200 trees")
+    parser.add_argument("--contestants", nargs="+", default=["rules", "model", "echo", "naive"], choices=COMMANDS)
     options = parser.parse_args()
     with space(options, "throughput", {"LEAD_SCORER__BUDGET__MAX_BATCH": str(options.max_batch)}) as place:
-        place.give_model(options.model)
+        place.give_model("model" in options.contestants)
         n_bytes = write_backlog(place.create("backlog"), options.events, options.leads, options.days)
         print(f"{options.events:,} events of {n_bytes / options.events:.0f} bytes, {options.leads:,} leads", flush=True)
         runs = []

@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.soak.faults import FAULTS
 from benchmarks.soak.plot import draw
 from benchmarks.soak.report import as_json, text
 from benchmarks.soak.run import Plan, place, soak
@@ -33,6 +34,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--partitions", type=int, default=12, help="more make the check fit after a long run (12)")
     parser.add_argument("--backlog", type=int, default=50_000, help="events at the beginning (50,000)")
     parser.add_argument("--fault-every-s", type=float, default=30.0, help="from fault to fault (30)")
+    parser.add_argument(
+        "--faults", nargs="+", default=list(FAULTS), choices=FAULTS, metavar="NAME", help=", ".join(FAULTS)
+    )
     return parser.parse_args()
 
 
@@ -48,6 +52,7 @@ def main() -> None:
         n_leads=options.leads,
         n_backlog=options.backlog,
         every_s=options.fault_every_s,
+        faults=tuple(options.faults),
     )
     shutil.rmtree(LOGS, ignore_errors=True)
     LOGS.mkdir(parents=True)

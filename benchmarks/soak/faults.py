@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -118,19 +118,23 @@ def promoted(stage: Stage) -> str:
     return after
 
 
-FAULTS: tuple[Callable[[Stage], str], ...] = (
-    killed,
-    frozen,
-    restarted,
-    broker_restarted,
-    broker_killed,
-    broker_frozen,
-    model_hung,
-    promoted,
-)
+Fault = Callable[[Stage], str]
+FAULTS: dict[str, Fault] = {
+    fault.__name__: fault
+    for fault in (
+        killed,
+        frozen,
+        restarted,
+        broker_restarted,
+        broker_killed,
+        broker_frozen,
+        model_hung,
+        promoted,
+    )
+}
 
 
-def drawn(chance: Random) -> Iterator[Callable[[Stage], str]]:
-    """Faults without end: all of them in a random order, then again in another one."""
+def drawn(chance: Random, names: Sequence[str] = tuple(FAULTS)) -> Iterator[Fault]:
+    """Faults without end: all of these names in a random order, then again in another one."""
     while True:
-        yield from chance.sample(FAULTS, len(FAULTS))
+        yield from (FAULTS[name] for name in chance.sample(list(names), len(names)))
