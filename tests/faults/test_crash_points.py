@@ -7,8 +7,9 @@ from functools import partial
 
 from consumer.drills import POINTS
 from tests.faults.conftest import Beside
-from tests.faults.scenario import RESUME_S, Scenario
+from tests.faults.scenario import RESUME_S, Scenario, client
 
+ENVIRON = {"LEAD_SCORER__TOPICS__PARTITIONS": "4"} | client(session_timeout_ms=6000)
 RATE = 100.0
 CROWD_S = 10.0
 """All the points' processes start at the same time here."""
@@ -33,4 +34,4 @@ def crash_and_restart(point: str, scenario: Scenario) -> None:
 
 def test_a_crash_at_any_point_loses_and_repeats_nothing(beside: Beside) -> None:
     """An instance kills itself at its n-th passage of each point in turn and resumes with the same id in 15 s."""
-    beside({point: partial(crash_and_restart, point) for point in POINTS}, {"LEAD_SCORER__TOPICS__PARTITIONS": "4"})
+    beside({point: partial(crash_and_restart, point) for point in POINTS}, ENVIRON)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 
 from tests.faults.conftest import Beside
-from tests.faults.scenario import RESUME_S, TAKEOVER_S, Scenario, assigned
+from tests.faults.scenario import RESUME_S, TAKEOVER_S, Scenario, assigned, client
 from tests.kafka import eventually
 
 START_S = 5.0
 """A process needs 1.5 s of a core until it joins the group, and longer where cores are shared; not the contract's."""
 KILLS = 3
+SHORT = client(session_timeout_ms=6000)
+"""For the scenario that the contract gives no time for."""
 
 
 def kill_one_of_two_again_and_again(scenario: Scenario) -> None:
-    first, second = scenario.scorer("a").start(), scenario.scorer("b").start()
+    first, second = scenario.scorer("a", **SHORT).start(), scenario.scorer("b", **SHORT).start()
     for _ in range(KILLS):
         scenario.simulate(4000)
         time.sleep(scenario.chance.uniform(0.0, 1.0))  # the moment of the kill is what is random here
