@@ -21,6 +21,7 @@ _HEALED_BY_WAITING = {
     "_MSG_TIMED_OUT",
     "_TRANSPORT",
     "_ALL_BROKERS_DOWN",
+    "_INCONSISTENT",  # what a commit says when records could not be delivered in time, whatever the reason
     "_WAIT_COORD",
     "_FENCED",
     "COORDINATOR_NOT_AVAILABLE",
