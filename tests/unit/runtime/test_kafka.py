@@ -141,6 +141,19 @@ def test_right_properties_have_no_fault() -> None:
     assert kafka.client_faults(with_client(session__timeout__ms=6000, linger__ms=1, debug="eos")) == []
 
 
+@pytest.mark.parametrize("protocol", ["sasl_plaintext", "SASL_SSL"])
+def test_a_way_in_with_a_password_has_no_fault(protocol: str) -> None:
+    """The protocol is judged with its mechanism: alone it would ask for Kerberos."""
+    sasl = {"sasl__mechanism": "PLAIN", "sasl__username": "scorer", "sasl__password": "hunter2"}
+    assert kafka.client_faults(with_client(security__protocol=protocol, **sasl)) == []
+
+
+def test_a_wrong_protocol_is_a_fault() -> None:
+    """Also when nothing else is set."""
+    (fault,) = kafka.client_faults(with_client(security__protocol="sasl"))
+    assert "security.protocol" in fault
+
+
 @pytest.mark.parametrize("name", sorted(REFUSED))
 def test_every_refused_property_is_refused(name: str) -> None:
     """By name, at start."""
