@@ -116,8 +116,10 @@ class Loop:
         self._take_restored()
         self._telemetry.turned("poll")
         self._gather()
-        if self._in_flight is not None and self._in_flight.future.done():
-            self._settle()
+        if self._in_flight is not None:
+            self._transactions.give_up_stuck()
+            if self._in_flight.future.done():
+                self._settle()
         if not self._holding():
             if self._in_flight is None or len(self._gathered) >= SLICE_RECORDS:
                 self._telemetry.turned("process")
@@ -217,6 +219,7 @@ class Loop:
         deadline_s = self._clock.monotonic() + within_s
         while not future.done() and (left_s := deadline_s - self._clock.monotonic()) > 0:
             self._telemetry.turned("rebalance")
+            self._transactions.give_up_stuck()
             wait([future], min(left_s, AWAIT_SLICE_S))
 
     def _forget_in_flight(self) -> None:

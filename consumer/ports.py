@@ -44,6 +44,9 @@ class Transactions(Protocol):
             Its settlement, or the `FatalError` that ends the service.
         """
 
+    def give_up_stuck(self) -> None:
+        """Asked now and then while one is under way: sees to it that it settles even if the client never comes back."""
+
 
 class RebalanceListener(Protocol):
     """Told of changes to the assignment, from within `Input.poll` and `Input.close`."""

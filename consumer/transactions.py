@@ -6,25 +6,28 @@ The five steps, as the contract's section 2 wants them:
 2. produce every output to the partition number that its input came from;
 3. send the input's next offsets under the membership that was current when the input was polled;
 4. commit, without a timeout: the client finishes it, however long the broker is away;
-5. on an error: abort if the client says so, else build a new producer. Its `init_transactions()` completes or aborts
-   what the old one left, and the committed offsets then tell which of the two it was.
+5. on an error: abort if the client says so, else, and when the client does not come back, build a new producer. Its
+   `init_transactions()` completes or aborts what the old one left, and the committed offsets then tell which of the two
+   it was.
+
+Steps 1 to 4 and the abort are `consumer.attempt`, the rest is here.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from secrets import token_hex
 from threading import Event
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer
 
+from consumer.attempt import Attempt, End
 from consumer.drills import At, nowhere
 from consumer.fencing import Fencing
 from consumer.ports import Settlement, Transaction
-from consumer.records import Output
 from runtime.clock import Clock
 from runtime.errors import ConfigurationError, FatalError, FencedError, KafkaUnavailableError
 from runtime.kafka import REFUSALS
@@ -39,8 +42,8 @@ FENCED = {
 }
 INIT_TIMEOUT_S = 10.0
 START_TIMEOUT_S = 27.0
-SLOW_END_S = 1.0
-"""An end that took longer may have been sent twice; a late first copy must not meet the next transaction."""
+STUCK_AFTER_S = 1.0
+"""Past the transaction's timeout: by then the broker has aborted it, or will, or had decided to commit it before."""
 TOKEN_BYTES = 8
 BACKOFF_S = 0.05
 BACKOFF_MAX_S = 2.0
@@ -73,9 +76,10 @@ class Transactor:
         self._make_producer, self._committed_metadata = make_producer, committed_metadata
         self._events_topic, self._metadata = events_topic, metadata
         self._clock, self._fencing, self._at = clock, fencing, at
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="transactions")
+        self._executor = _executor()
         self._stop = Event()
         self._producer: Producer | None = None
+        self._attempt: Attempt | None = None
 
     def open(self) -> None:
         """Takes over the transactional id; what an earlier holder left open is aborted.
@@ -110,88 +114,95 @@ class Transactor:
 
     def submit(self, transaction: Transaction) -> Future[Settlement]:
         """Runs a transaction on this object's thread."""
-        return self._executor.submit(self._run, transaction)
+        assert self._producer is not None, "open() comes first"
+        attempt = self._attempt = Attempt(
+            self._producer,
+            transaction,
+            self._events_topic,
+            self._metadata(token_hex(TOKEN_BYTES)),
+            clock=self._clock,
+            back_off=self._back_off,
+            at=self._at,
+        )
+        self._executor.submit(self._run, attempt)
+        return attempt.settlement
+
+    def give_up_stuck(self) -> None:
+        """Stops waiting for calls of the client that have not come back by the time that the transaction is over.
+
+        librdkafka may wait for ever for a group coordinator that it has forgotten (librdkafka#5511), and a timeout of
+        that call is not looked at (librdkafka#5456). Its thread and its producer are left to themselves; then comes
+        what comes after any end that is not known.
+        """
+        attempt = self._attempt
+        if attempt is None or self._clock.monotonic() - attempt.began_s < self._fencing.timeout_s + STUCK_AFTER_S:
+            return
+        self._attempt = None
+        if self._stop.is_set() or not attempt.claim():
+            return
+        log.error("transaction_stuck", next="a new producer; how the transaction ended is asked for")
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._executor = _executor()
+        self._executor.submit(self._settle, attempt, End(committed=None, error=KafkaError(KafkaError._TIMED_OUT)))
 
     def close(self) -> None:
         """Takes no more transactions and stops waiting between tries."""
         self._stop.set()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _run(self, transaction: Transaction) -> Settlement:
-        began_s = self._clock.monotonic()
-        metadata = self._metadata(token_hex(TOKEN_BYTES))
+    def _run(self, attempt: Attempt) -> None:
         try:
-            self._attempt(transaction, metadata)
-        except KafkaException as exception:
-            return self._recover(transaction, metadata, exception.args[0], began_s)
-        return Settlement(committed=True)
+            end = attempt.run()
+        except Exception as error:  # noqa: BLE001 - whoever waits for the settlement gets it
+            if attempt.claim():
+                attempt.settlement.set_exception(error)
+            return
+        if attempt.claim():
+            self._settle(attempt, end)
 
-    def _attempt(self, transaction: Transaction, metadata: str) -> None:
-        producer = self._held()
-        producer.begin_transaction()
-        self._produce(producer, transaction.outputs)
-        self._at("after_produce")
-        offsets = [
-            TopicPartition(self._events_topic, number, offset, metadata)
-            for number, offset in transaction.next_offsets.items()
-        ]
-        self._retrying(lambda: producer.send_offsets_to_transaction(offsets, transaction.membership))
-        self._at("after_offsets")
-        self._at("in_commit")
-        self._ending(producer.commit_transaction)
-        self._at("after_commit")
+    def _settle(self, attempt: Attempt, end: End) -> None:
+        try:
+            attempt.settlement.set_result(self._settlement(attempt, end))
+        except Exception as error:  # noqa: BLE001 - as above
+            attempt.settlement.set_exception(error)
 
-    def _produce(self, producer: Producer, outputs: Sequence[Output]) -> None:
-        produce = producer.produce
-        for topic, partition, key, value, timestamp_ms, headers in outputs:
-            while True:
-                try:
-                    if headers is None:
-                        produce(topic, value, key, partition, timestamp=timestamp_ms)
-                    else:
-                        produce(topic, value, key, partition, timestamp=timestamp_ms, headers=headers)  # type: ignore[arg-type]
-                except BufferError:
-                    producer.poll(0.05)  # the queue is full: what was sent makes room
-                else:
-                    break
-
-    def _recover(self, transaction: Transaction, metadata: str, error: KafkaError, began_s: float) -> Settlement:
+    def _settlement(self, attempt: Attempt, end: End) -> Settlement:
         """Makes sure how the transaction ended, whatever it takes."""
-        age_s = round(self._clock.monotonic() - began_s, 3)
-        log.warning("transaction_failed", error=error.name(), detail=error.str(), age_s=age_s)
-        if error.txn_requires_abort():
-            try:
-                self._ending(self._held().abort_transaction)
-            except KafkaException as exception:
-                error = exception.args[0]
-                log.warning("abort_failed", error=error.name(), detail=error.str(), next="a new producer")
-            else:
-                return Settlement(committed=False, error=error.name())
+        error = None if end.error is None else end.error.name()
+        if end.committed is not None:
+            if not end.prompt:
+                log.info(
+                    "producer_rebuilt", why="the end of a transaction was slow: a late copy must not meet the next"
+                )
+                self._rebuild()
+            return Settlement(end.committed, error)
         now_s = self._clock.monotonic()  # the abort may have waited for the network: the age at the error is not enough
-        if error.code() in FENCED and self._fencing.must_end(now_s, now_s - began_s):
+        fenced = end.error is not None and end.error.code() in FENCED
+        if fenced and self._fencing.must_end(now_s, now_s - attempt.began_s):
             raise FencedError(
                 "fenced twice within 60 s: another instance runs with this kafka.instance_id. "
                 "Give each process its own instance_id"
             )
         self._rebuild()
-        landed = self._landed(list(transaction.next_offsets), metadata)
+        landed = self._landed(attempt)
         log.info("transaction_resolved", committed=landed)
-        return Settlement(committed=landed, error=error.name())
+        return Settlement(landed, error)
 
-    def _landed(self, numbers: list[int], metadata: str) -> bool:
+    def _landed(self, attempt: Attempt) -> bool:
         """Whether a transaction whose end was not told is committed; the broker has ended it by now.
 
         The offsets alone would not tell: another owner may have committed the same since. A transaction is atomic, so
         one partition that has its metadata is enough; if none has, it was aborted, or all are somebody else's by now.
         """
-        attempt = 0
+        numbers = list(attempt.transaction.next_offsets)
+        tries = 0
         while True:
-            attempt += 1
+            tries += 1
             try:
-                return metadata in self._committed_metadata(numbers)
+                return attempt.metadata in self._committed_metadata(numbers)
             except KafkaException as exception:
                 log.warning("committed_offsets_unknown", error=str(exception), next="asks again")
-                self._back_off(attempt)
+                self._back_off(tries)
 
     def _rebuild(self) -> None:
         """A new producer under the same id: its epoch shuts out whatever of the old one is still on its way."""
@@ -210,35 +221,12 @@ class Transactor:
                 self._producer = producer
                 return
 
-    def _ending(self, end: Callable[[], None]) -> None:
-        """Commits or aborts; an end that was slow or repeated is followed by a new producer."""
-        began_s = self._clock.monotonic()
-        attempts = self._retrying(end)
-        if attempts > 1 or self._clock.monotonic() - began_s > SLOW_END_S:
-            log.info("producer_rebuilt", why="the end of a transaction was slow: a late copy must not meet the next")
-            self._rebuild()
-
-    def _retrying(self, call: Callable[[], None]) -> int:
-        """Makes the same call again while the client says that it is retriable."""
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                call()
-            except KafkaException as exception:
-                error: KafkaError = exception.args[0]
-                if error.fatal() or error.txn_requires_abort() or not error.retriable():
-                    raise
-                self._back_off(attempt)
-            else:
-                return attempt
-
     def _back_off(self, attempt: int) -> None:
         """Exponential with full jitter."""
         ceiling_s = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(attempt, 10))
         if self._stop.wait(random.uniform(0, ceiling_s)):  # noqa: S311 - jitter
             raise FatalError("stopped while a transaction was open: it stays uncommitted")
 
-    def _held(self) -> Producer:
-        assert self._producer is not None, "open() comes first"
-        return self._producer
+
+def _executor() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="transactions")

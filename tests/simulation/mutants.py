@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from consumer.assignment import Assignment, Leads, Phase
+from consumer.attempt import Attempt
 from consumer.batch import Batch
 from consumer.changelog import ChangelogReader
 from consumer.fencing import Fencing
@@ -445,21 +446,28 @@ def unknown_end_taken_for_a_commit(patch: Patch) -> None:
 def producer_kept_after_a_slow_end(patch: Patch) -> None:
     """The next transaction begins under the same epoch: a late copy of an end may end it."""
 
-    def ending(_: Any, self: Transactor, end: Callable[[], None]) -> None:
-        self._retrying(end)
+    def ending(original: Any, self: Attempt, end: Callable[[], None]) -> bool:
+        original(self, end)
+        return True
 
-    _around(patch, Transactor, "_ending", ending)
+    _around(patch, Attempt, "_ending", ending)
 
 
 @mutant()
 def abort_not_told_to_the_loop(patch: Patch) -> None:
     """An aborted transaction counts as committed."""
 
-    def recover(original: Any, self: Transactor, *args: Any) -> Settlement:
+    def settlement(original: Any, self: Transactor, *args: Any) -> Settlement:
         original(self, *args)
         return Settlement(committed=True)
 
-    _around(patch, Transactor, "_recover", recover)
+    _around(patch, Transactor, "_settlement", settlement)
+
+
+@mutant("hang")
+def waiting_for_a_client_that_is_stuck(patch: Patch) -> None:
+    """A call that never comes back is waited for."""
+    patch.setattr(Transactor, "give_up_stuck", lambda _: None)
 
 
 @mutant()

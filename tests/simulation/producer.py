@@ -16,6 +16,7 @@ from tests.simulation.logs import Entry
 from tests.simulation.messages import fail
 from tests.simulation.network import LONG_S, NoAnswerError
 from tests.simulation.scenario import LARGE_BYTES
+from tests.simulation.threads import FOREVER_S
 
 MESSAGE_TIMEOUT_S = 10.0
 RETRY_S = 0.03
@@ -194,7 +195,9 @@ class TransactionalProducer:
         fail(self._fatal, fatal=True)
 
     def _disturb(self) -> None:
-        """Errors that a client may report for reasons of its own."""
+        """Errors that a client may report for reasons of its own; or it never says anything again."""
+        if self._hits("hang"):
+            self._kernel.sleep(FOREVER_S)
         if self._hits("retriable"):
             fail(KafkaError._TIMED_OUT, retriable=True)
         if self._hits("abortable"):

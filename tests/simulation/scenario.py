@@ -38,6 +38,7 @@ KINDS = (
     "retention",
     "state_loss",
     "large",
+    "hang",
 )
 """Faults and odd circumstances; each seed has some of them (swarm testing, Groce et al. 2012)."""
 

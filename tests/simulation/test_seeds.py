@@ -65,6 +65,7 @@ SITUATIONS = (
     "log transaction_failed",
     "log transaction_aborted",
     "log transaction_resolved",
+    "log transaction_stuck",
     "log producer_rebuilt",
     "log registry_unavailable",
     "log restore_waits",

@@ -80,6 +80,7 @@ class Transactions:
     def __init__(self) -> None:
         self.submitted: list[Transaction] = []
         self.futures: list[Future[Settlement]] = []
+        self.asked_for_stuck = 0
 
     def submit(self, transaction: Transaction) -> Future[Settlement]:
         assert all(future.done() for future in self.futures), "one at a time"
@@ -87,6 +88,9 @@ class Transactions:
         self.submitted.append(transaction._replace(next_offsets=dict(transaction.next_offsets)))
         self.futures.append(Future())
         return self.futures[-1]
+
+    def give_up_stuck(self) -> None:
+        self.asked_for_stuck += 1
 
     def commit(self) -> None:
         self.futures[-1].set_result(Settlement(committed=True))
@@ -845,6 +849,16 @@ def test_what_is_in_flight_settles_before_partitions_go(bench: Bench, kind: str)
     assert set(bench.loop.assignment.partitions) == {1}
     assert bench.partition(1).next_offset == 1
     assert (kind, [0]) in bench.heard.told
+
+
+def test_a_client_that_is_stuck_is_looked_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With each turn and while a rebalance waits: nobody else would notice."""
+    monkeypatch.setattr(loops, "AWAIT_SLICE_S", 0.001)
+    bench.reading(0).give(*visits(0, 1)).turn(times=3)
+    assert bench.transactions.asked_for_stuck == 2
+    bench.heard.in_rebalance = lambda: bench.clock.sleep(10.0)
+    bench.loop.revoked([0])
+    assert bench.transactions.asked_for_stuck == 2 + 5
 
 
 def test_a_commit_under_way_is_waited_for_in_a_rebalance(bench: Bench) -> None:

@@ -10,12 +10,14 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from consumer import transactions
+from consumer.attempt import SLOW_END_S
 from consumer.fencing import Fencing
 from consumer.ports import Membership, Settlement, Transaction
 from consumer.records import Output
 from consumer.start import TopicIds
-from consumer.transactions import SLOW_END_S, START_TIMEOUT_S, Transactor
+from consumer.transactions import START_TIMEOUT_S, STUCK_AFTER_S, Transactor
 from runtime.errors import ConfigurationError, FatalError, FencedError, KafkaUnavailableError
+from tests.kafka import eventually
 from tests.unit.consumer.fakes import TOPIC, FakeClock, FakeProducer, Produced, Script, fault
 
 FINE = ["begin", "produce", "send_offsets", "commit"]
@@ -312,6 +314,75 @@ def test_a_new_producer_that_is_not_authorised_ends(bench: Bench) -> None:
     bench.script.then("init", fault(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED))
     with pytest.raises(KafkaUnavailableError, match="not authorised"):
         bench.run()
+
+
+# --- a client that is stuck ---
+
+
+class Stuck:
+    """A transaction whose commit does not come back before the test ends."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.released, called = Event(), Event()
+
+        def hang() -> None:
+            called.set()
+            assert self.released.wait(10)
+
+        bench.opened().script.then("commit", hang)
+        self.future = bench.transactor.submit(Transaction((OUTPUT,), {3: 8}, membership()))
+        assert called.wait(10)
+
+
+@pytest.fixture
+def stuck(bench: Bench) -> Iterator[Stuck]:
+    made = Stuck(bench)
+    yield made
+    made.released.set()
+
+
+LONG_ENOUGH_S = 15.0 + STUCK_AFTER_S
+
+
+def test_a_call_is_waited_for_while_the_transaction_may_live(bench: Bench, stuck: Stuck) -> None:
+    """A slow broker is no reason to give up."""
+    bench.clock.sleep(LONG_ENOUGH_S - 0.1)
+    bench.transactor.give_up_stuck()
+    assert len(bench.producers) == 1
+    stuck.released.set()
+    assert stuck.future.result(timeout=10) == COMMITTED
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_call_that_never_comes_back_is_given_up(bench: Bench, stuck: Stuck, committed: bool) -> None:
+    """A new producer shuts the old one out, and the committed offsets tell how it ended."""
+    bench.clock.sleep(LONG_ENOUGH_S)
+    if committed:
+        bench.land()
+    bench.transactor.give_up_stuck()
+    assert stuck.future.result(timeout=10).committed is committed
+    assert len(bench.producers) == 2
+    assert bench.run() == COMMITTED
+
+
+def test_a_call_that_comes_back_too_late_decides_nothing(bench: Bench, stuck: Stuck) -> None:
+    """Its transaction was settled by others, and the producer is theirs."""
+    bench.clock.sleep(LONG_ENOUGH_S)
+    bench.transactor.give_up_stuck()
+    assert not stuck.future.result(timeout=10).committed
+    stuck.released.set()
+    eventually(lambda: bench.passed.count("after_commit") == 1)
+    assert bench.run() == COMMITTED
+    assert len(bench.producers) == 2
+
+
+def test_what_is_settled_is_not_given_up(bench: Bench) -> None:
+    """However long ago it was."""
+    bench.opened().run()
+    bench.clock.sleep(LONG_ENOUGH_S)
+    bench.transactor.give_up_stuck()
+    assert bench.run() == COMMITTED
+    assert len(bench.producers) == 1
 
 
 # --- fencing ---

@@ -1,0 +1,146 @@
+"""The client's calls for one transaction: all that may block, fail, or never come back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from threading import Lock
+from typing import NamedTuple
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+
+from consumer.drills import At
+from consumer.ports import Settlement, Transaction
+from consumer.records import Output
+from runtime.clock import Clock
+
+log = structlog.get_logger(__name__)
+
+SLOW_END_S = 1.0
+"""An end that took longer may have been sent twice; a late first copy must not meet the next transaction."""
+
+
+class End(NamedTuple):
+    """How the calls ended.
+
+    Attributes:
+        committed: None where the client did not tell.
+        error: Why it is not committed, or why nobody knows.
+        prompt: The end was answered at once: no copy of it can still be under way.
+    """
+
+    committed: bool | None
+    error: KafkaError | None = None
+    prompt: bool = False
+
+
+class Attempt:
+    """One transaction on one producer.
+
+    Whoever claims it decides how it ended, and only one can: the thread that makes the calls once they are back, or
+    the one that has waited long enough for it.
+
+    Args:
+        producer: Whose transaction it is.
+        transaction: What is to be committed.
+        events_topic: The topic whose offsets are sent.
+        metadata: What goes with each offset; no other transaction has it.
+        clock: Monotonic time.
+        back_off: Waits before a try of the given number.
+        at: Passed between the steps; for drills.
+
+    Attributes:
+        settlement: Set by who claimed it.
+        began_s: In monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        producer: Producer,
+        transaction: Transaction,
+        events_topic: str,
+        metadata: str,
+        *,
+        clock: Clock,
+        back_off: Callable[[int], None],
+        at: At,
+    ) -> None:
+        self.transaction, self.metadata = transaction, metadata
+        self._producer, self._events_topic = producer, events_topic
+        self._clock, self._back_off, self._at = clock, back_off, at
+        self._claimed = Lock()
+        self.settlement: Future[Settlement] = Future()
+        self.began_s = clock.monotonic()
+
+    def claim(self) -> bool:
+        """Whether the caller is the one who decides."""
+        return self._claimed.acquire(blocking=False)
+
+    def run(self) -> End:
+        """Makes the calls; may never return."""
+        try:
+            return End(committed=True, prompt=self._commit())
+        except KafkaException as exception:
+            error: KafkaError = exception.args[0]
+        age_s = round(self._clock.monotonic() - self.began_s, 3)
+        log.warning("transaction_failed", error=error.name(), detail=error.str(), age_s=age_s)
+        if not error.txn_requires_abort():
+            return End(committed=None, error=error)
+        try:
+            return End(committed=False, error=error, prompt=self._ending(self._producer.abort_transaction))
+        except KafkaException as exception:
+            error = exception.args[0]
+            log.warning("abort_failed", error=error.name(), detail=error.str(), next="a new producer")
+        return End(committed=None, error=error)
+
+    def _commit(self) -> bool:
+        producer, (outputs, next_offsets, membership) = self._producer, self.transaction
+        producer.begin_transaction()
+        self._produce(outputs)
+        self._at("after_produce")
+        offsets = [
+            TopicPartition(self._events_topic, number, offset, self.metadata) for number, offset in next_offsets.items()
+        ]
+        self._retrying(lambda: producer.send_offsets_to_transaction(offsets, membership))
+        self._at("after_offsets")
+        self._at("in_commit")
+        prompt = self._ending(producer.commit_transaction)
+        self._at("after_commit")
+        return prompt
+
+    def _produce(self, outputs: Sequence[Output]) -> None:
+        produce = self._producer.produce
+        for topic, partition, key, value, timestamp_ms, headers in outputs:
+            while True:
+                try:
+                    if headers is None:
+                        produce(topic, value, key, partition, timestamp=timestamp_ms)
+                    else:
+                        produce(topic, value, key, partition, timestamp=timestamp_ms, headers=headers)  # type: ignore[arg-type]
+                except BufferError:
+                    self._producer.poll(0.05)  # the queue is full: what was sent makes room
+                else:
+                    break
+
+    def _ending(self, end: Callable[[], None]) -> bool:
+        """Commits or aborts; whether that was answered at once."""
+        began_s = self._clock.monotonic()
+        attempts = self._retrying(end)
+        return attempts == 1 and self._clock.monotonic() - began_s <= SLOW_END_S
+
+    def _retrying(self, call: Callable[[], None]) -> int:
+        """Makes the same call again while the client says that it is retriable, and nobody has given up."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                call()
+            except KafkaException as exception:
+                error: KafkaError = exception.args[0]
+                final = error.fatal() or error.txn_requires_abort() or not error.retriable()
+                if final or self._claimed.locked():
+                    raise
+                self._back_off(attempt)
+            else:
+                return attempt
