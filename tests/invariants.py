@@ -97,7 +97,7 @@ class Found:
         self.settings = settings
         self.topics = topics or Topics(settings)
         url = settings.schema_registry.url
-        registry = Registry(url) if url else None
+        self._registry = registry = Registry(url) if url else None
         self._event = lead_event_codec(registry=registry)
         self._decision = decision_codec(registry=registry)
         self._profile = lead_profile_codec(registry=registry)
@@ -121,6 +121,8 @@ class Found:
         self._check_actions()
         self._check_profiles(expected)
         assert self.topics.committed() == self.topics.ends(IsolationLevel.READ_UNCOMMITTED)
+        if self._registry is not None:
+            self._registry.close()
 
     def expected(self) -> dict[int, oracle.Result]:
         """The oracle's results by partition, with the model's scores taken from the decisions."""
