@@ -29,6 +29,7 @@ COMMIT_GRACE_S = 8.0
 LEAVE_GRACE_S = 1.0
 """For leaving the group; together below the 10 s that the contract gives, with room for a busy machine."""
 ASK_S = 0.1
+CONNECTING = {"register": "the schema registry does not answer yet"}
 UNCOMMITTED = "what was not committed is read again by the next instance"
 NOT_LEFT = "the group was not left in time: others take over after the session timeout"
 
@@ -163,7 +164,9 @@ class Service:
     def _not_ready(self) -> list[str]:
         if self._ready:
             return []
-        return ["not connected to Kafka yet"] if self._parts is None else _waits_for(self._parts) or ["starting"]
+        if self._parts is None:
+            return [CONNECTING.get(self._progress.phase, "not connected to Kafka yet")]
+        return _waits_for(self._parts) or ["starting"]
 
     def _status(self) -> dict[str, Any]:
         parts = self._parts

@@ -30,6 +30,11 @@ class Progress:
         """The loop moves on."""
         self._turn = (self._clock.monotonic(), phase)
 
+    @property
+    def phase(self) -> str:
+        """What the loop began last."""
+        return self._turn[1]
+
     def stuck(self) -> tuple[str, float] | None:
         """The phase that the loop is stuck in and for how many seconds; None while it makes progress."""
         began_s, phase = self._turn

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import structlog
@@ -99,6 +100,7 @@ def connect(
         KafkaUnavailableError: Kafka cannot be reached for 30 s, or does not let us in.
         ConfigurationError: Topics are missing or wrong, or the registry refuses a schema.
     """
+    telemetry.turned("connect")
     admin = kafka.admin(settings)
     kafka.wait_for_broker(admin)
     specs = topic_specs(settings, policy.decisions)
@@ -106,7 +108,7 @@ def connect(
     faults = topic_faults(specs, found)
     if faults:
         raise ConfigurationError("topics are not as they must be:", faults)
-    events_codec, decisions_codec, profiles_codec = _codecs(settings, policy, clock)
+    events_codec, decisions_codec, profiles_codec = _codecs(settings, policy, telemetry, clock)
     topics = settings.topics
     ids = TopicIds(found[topics.events].topic_id, found[topics.profiles].topic_id)
     offsets = GroupOffsets(_reader(settings), topics.events)
@@ -121,6 +123,7 @@ def connect(
         fencing=Fencing(float(settings.kafka.client.get("transaction.timeout.ms", 15_000)) / 1000.0),
         at=at,
     )
+    telemetry.turned("init_transactions")
     transactor.open()
     changelog = ChangelogReader(
         _reader(settings),
@@ -180,8 +183,14 @@ def connect(
     return Parts(loop, source, transactor, restorer, lag)
 
 
-def _codecs(settings: Settings, policy: Policy, clock: Clock) -> tuple[Codec, Codec, Codec]:
-    """Codecs with their schemas registered, if there is a registry; it is waited for."""
+def _codecs(
+    settings: Settings, policy: Policy, telemetry: MetricsTelemetry, clock: Clock
+) -> tuple[Codec, Codec, Codec]:
+    """Codecs with their schemas registered, if there is a registry; it is waited for, and to wait is progress.
+
+    Raises:
+        ConfigurationError: The registry refuses a schema.
+    """
     topics, registry = settings.topics, None
     if settings.schema_registry.url:
         registry = Registry(settings.schema_registry.url, settings.schema_registry.client)
@@ -191,17 +200,22 @@ def _codecs(settings: Settings, policy: Policy, clock: Clock) -> tuple[Codec, Co
         lead_profile_codec(f"{topics.profiles}-value", registry),
     )
     actions = [decision_codec(f"{topics.action(decision)}-value", registry) for decision in policy.decisions]
-    while True:
+    for tries in count(1):
         try:
             for codec in (*codecs[1:], *actions):
+                telemetry.turned("register")
                 codec.register()
         except RegistryUnavailableError as error:
-            log.warning("registry_unavailable", error=str(error), next="tries again; nothing is read before")
+            telemetry.failed("registry")
+            if tries.bit_count() == 1:  # the first, and then ever more rarely
+                next_step = "tries again; nothing is read before"
+                log.warning("registry_unavailable", error=str(error), tries=tries, next=next_step)
             clock.sleep(REGISTRY_RETRY_S)
         except RegistryRefusedError as error:
             raise ConfigurationError(f"the schema registry refuses a schema: {error}") from error
         else:
-            return codecs
+            break
+    return codecs
 
 
 def _dead_letter_bytes(topic: Topic) -> int:
