@@ -37,7 +37,7 @@ def settings_of(ctx: typer.Context) -> "Settings":
 
 
 def _further_faults(settings: "Settings") -> list[str]:
-    """What the Kafka client says against its properties, and what is wrong with the policy's file."""
+    """What the clients say against their properties, and what is wrong with the policy's file."""
     from runtime.errors import ConfigurationError
 
     faults = []
@@ -45,6 +45,13 @@ def _further_faults(settings: "Settings") -> list[str]:
         from runtime.kafka import client_faults
 
         faults += client_faults(settings)
+    if settings.schema_registry.url and settings.schema_registry.client:
+        from schemas.registry import Registry
+
+        try:
+            Registry(settings.schema_registry.url, settings.schema_registry.client)
+        except (ValueError, OSError) as error:  # an unknown property, a certificate that is not there
+            faults.append(f"schema_registry.client: {error}")
     if settings.policy.path:
         try:
             policy_of(settings)

@@ -25,17 +25,20 @@ def test_a_right_configuration_is_told_so() -> None:
 
 
 def test_the_policy_and_the_client_are_judged_too() -> None:
-    """A missing policy file, a property that librdkafka does not know, a number out of range: all faults at once."""
+    """A missing policy file, properties that clients do not know, a number out of range: all faults at once."""
     environ = {
         "LEAD_SCORER__POLICY__PATH": "none.toml",
         "LEAD_SCORER__KAFKA__CLIENT": "{nope=1}",
         "LEAD_SCORER__HTTP__PORT": "99999",
+        "LEAD_SCORER__SCHEMA_REGISTRY__URL": "http://registry:8081",
+        "LEAD_SCORER__SCHEMA_REGISTRY__CLIENT": "{nope=2}",
     }
     error = CliRunner().invoke(app, ["config", "check"], env=environ).exception
     assert isinstance(error, ConfigurationError)
     assert [fault.partition(":")[0] for fault in error.faults] == [
         "http.port = 99999 (LEAD_SCORER__HTTP__PORT)",
         "kafka.client.nope = 1",
+        "schema_registry.client",
         "policy.path = none.toml",
     ]
 
