@@ -12,7 +12,9 @@ from scipy.stats import theilslopes  # type: ignore[import-untyped]
 Values = NDArray[np.float64]
 
 WARM_UP_S = 60.0
-"""Of each life: caches fill, partitions are restored, the allocator finds its size."""
+WARM_UP_SHARE = 0.25
+"""Of each life, whichever is longer: caches fill, and the heap finds its size once each fault came a few times. The first
+six models that are loaded cost 20 MB that sixty do not exceed."""
 SAMPLES_MIN = 30
 POINTS_MAX = 400
 """Points that are fitted, each the median of its share of the samples: pairs of points grow with the square."""
@@ -31,7 +33,7 @@ class Limit(NamedTuple):
 
 
 LIMITS: Mapping[str, Limit] = {
-    "resident MB": Limit(per_hour=20.0, growth=16.0),
+    "resident MB": Limit(per_hour=20.0, growth=40.0),
     "descriptors": Limit(per_hour=6.0, growth=8.0),
     "threads": Limit(per_hour=6.0, growth=4.0),
 }
@@ -99,7 +101,8 @@ class Life(NamedTuple):
 
     def judged(self) -> NDArray[np.bool_]:
         """The samples that count: quiet ones after the warm-up."""
-        late: NDArray[np.bool_] = self.at_s >= self.at_s[0] + WARM_UP_S
+        warm_up_s = max(WARM_UP_S, WARM_UP_SHARE * self.lasted_s)
+        late: NDArray[np.bool_] = self.at_s >= self.at_s[0] + warm_up_s
         return np.logical_and(self.quiet, late)
 
     def trends(self) -> dict[str, Trend]:

@@ -46,9 +46,9 @@ def test_noise_is_none() -> None:
 
 
 def test_steep_noise_of_a_short_life_is_none() -> None:
-    """10 MB within three minutes are 200 an hour, and still no leak: so much a heap may settle."""
-    at_s = hours(0.05)
-    assert problems([life(150 + 10 * at_s / len(at_s))]) == []
+    """20 MB within ten minutes are 120 an hour, and still no leak: so much a heap may settle."""
+    at_s = hours(0.17)
+    assert problems([life(150 + 20 * at_s / len(at_s))]) == []
 
 
 def test_faults_do_not_count() -> None:
@@ -66,9 +66,9 @@ def test_growth_shows_between_faults() -> None:
 
 
 def test_warming_up_does_not_count() -> None:
-    """What a process takes in its first minute is no leak."""
-    at_s = hours(0.5)
-    assert problems([life(150 + np.minimum(at_s, WARM_UP_S))]) == []
+    """What a process takes in the first quarter of its life, and keeps, is no leak."""
+    at_s = hours(4)
+    assert problems([life(150 + np.minimum(at_s / HOUR_S, 1.0) * 100)]) == []
 
 
 @pytest.mark.parametrize(("more", "told"), [(-1, False), (0, True)])
