@@ -24,7 +24,12 @@ class Idle:
             poll=lambda *_: Polled([], {}), membership=lambda: "member", owned=lambda: {3}, rewind=lambda _: None
         )
         anything: Any = SimpleNamespace(
-            finished=list, submit=self._submit, add_to=lambda *_: None, changelog=lambda _: [], limit=lambda: 100
+            give_up_stuck=lambda: None,
+            finished=list,
+            submit=self._submit,
+            add_to=lambda *_: None,
+            changelog=lambda _: [],
+            limit=lambda: 100,
         )
         telemetry: Any = SimpleNamespace(turned=lambda _: None, stage=lambda *_: None, committed=lambda _: None)
         self.loop = Loop(

@@ -23,7 +23,7 @@ def test_waiting_for_a_commit_in_a_rebalance_is_progress(monkeypatch: pytest.Mon
         now_s += timeout_s
 
     telemetry = SimpleNamespace(turned=lambda _: turns.append(now_s), rebalanced=lambda *_: None)
-    anything: Any = SimpleNamespace(rewind=lambda _: None, request=lambda _: None)
+    anything: Any = SimpleNamespace(rewind=lambda _: None, request=lambda _: None, give_up_stuck=lambda: None)
     clock: Any = SimpleNamespace(monotonic=lambda: now_s)
     loop = Loop(
         source=anything,
