@@ -53,8 +53,8 @@ def _lives(lives: list[Life]) -> str:
             cells.append(f"{found.first:.0f} to {found.last:.0f}, {found.per_hour:+.1f}/h" if found else "-")
         rows.append([f"{life.instance} {life.pid}", int(life.lasted_s), int(life.judged().sum()), *cells])
     note = (
-        f"Fitted over quiet samples after the first {WARM_UP_S:.0f} s or quarter of a life; one with less than {SAMPLES_MIN} of them is not "
-        "judged. Allowed: "
+        f"Fitted over quiet samples after the first {WARM_UP_S:.0f} s or quarter of a life; one with less than "
+        f"{SAMPLES_MIN} of them is not judged. Allowed: "
         + ", ".join(f"{name} {limit.per_hour:g}/h or {limit.growth:g} in all" for name, limit in LIMITS.items())
     )
     return table(["process", "seconds", "quiet", *LIMITS], rows) + "\n" + note

@@ -13,8 +13,8 @@ Values = NDArray[np.float64]
 
 WARM_UP_S = 60.0
 WARM_UP_SHARE = 0.25
-"""Of each life, whichever is longer: caches fill, and the heap finds its size once each fault came a few times. The first
-six models that are loaded cost 20 MB that sixty do not exceed."""
+"""Of each life, whichever is longer: caches fill, and the heap finds its size once each fault came a few times. The
+first six models that are loaded cost 20 MB that sixty do not exceed."""
 SAMPLES_MIN = 30
 POINTS_MAX = 400
 """Points that are fitted, each the median of its share of the samples: pairs of points grow with the square."""

@@ -37,7 +37,7 @@ def test_steady_growth_is_a_leak() -> None:
     """30 MB an hour over two hours, under noise of 4 MB, are found and named."""
     at_s = hours(2)
     (problem,) = problems([life(150 + 30 * at_s / HOUR_S + noise(len(at_s)))])
-    assert problem.startswith("resident MB of steady (pid 1) grows by 30.")
+    assert problem.startswith("resident MB of steady (pid 1) grows by 29.9 an hour")
 
 
 def test_noise_is_none() -> None:
