@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from tests.faults.conftest import Beside
-from tests.faults.scenario import RESUME_S, TAKEOVER_S, Scenario, assigned, client
+from tests.faults.instances import assigned
+from tests.faults.scenario import RESUME_S, TAKEOVER_S, Scenario, client
 from tests.kafka import eventually
 
 START_S = 5.0

@@ -6,7 +6,8 @@ import signal
 import time
 
 from tests.faults.conftest import Beside
-from tests.faults.scenario import Scenario, assigned, client, frozen
+from tests.faults.instances import assigned, frozen
+from tests.faults.scenario import Scenario, client
 from tests.kafka import eventually
 from tests.scorer import Scorer
 

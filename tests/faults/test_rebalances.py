@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from tests.faults.conftest import Beside
-from tests.faults.scenario import Scenario, assigned, client
+from tests.faults.instances import assigned
+from tests.faults.scenario import Scenario, client
 from tests.kafka import eventually
 from tests.scorer import Scorer
 

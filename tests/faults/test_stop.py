@@ -6,13 +6,15 @@ import signal
 import time
 
 from tests.faults.conftest import Beside
-from tests.faults.scenario import STOP_S, Scenario, frozen
+from tests.faults.instances import frozen
+from tests.faults.scenario import STOP_S, Scenario, client
 from tests.kafka import eventually
 from tests.scorer import Scorer
 
-ENVIRON = {"LEAD_SCORER__TOPICS__PARTITIONS": "4"}
-AT_ONCE_S = 8.0
-"""Below the session timeout: whoever starts later than the group was left need not wait for it."""
+SESSION_MS = 60_000
+ENVIRON = {"LEAD_SCORER__TOPICS__PARTITIONS": "4"} | client(session_timeout_ms=SESSION_MS)
+AT_ONCE_S = 40.0
+"""Well below the session: as the group was left, whoever starts then need not wait for its end."""
 
 
 def under_load(scenario: Scenario) -> None:

@@ -52,8 +52,7 @@ class Watcher(_Background):
     def __init__(self, settings: Settings, topics: Sequence[str]) -> None:
         super().__init__()
         self.seen: dict[Place, list[Content]] = defaultdict(list)
-        self.seen_ms: dict[tuple[str, int, int], int] = {}
-        """Wall-clock time at which the record of this topic, partition and offset was there."""
+        self._seen_ms: dict[tuple[str, int, int], int] = {}
         self._topics = topics
         self._consumer = _consumer(settings, f"{settings.kafka.group_id}-watcher")
         numbers = range(settings.topics.partitions)
@@ -62,6 +61,12 @@ class Watcher(_Background):
     def has(self, count: int) -> bool:
         """Whether so many records were seen."""
         return sum(len(records) for records in list(self.seen.values())) >= count
+
+    def saw_ms(self, message: Message) -> int:
+        """Wall-clock time at which it had a record, which is there, in milliseconds since the epoch."""
+        place = message.topic() or "", partition_of(message), offset_of(message)
+        eventually(lambda: place in self._seen_ms)
+        return self._seen_ms[place]
 
     def prove(self, final: Sequence[Message]) -> None:
         """What it saw is what is there in the end: nothing vanished, nothing stands twice or elsewhere.
@@ -93,7 +98,7 @@ class Watcher(_Background):
             return
         topic, number = message.topic() or "", partition_of(message)
         self.seen[topic, number].append(_content(message))
-        self.seen_ms[topic, number, offset_of(message)] = time.time_ns() // 1_000_000
+        self._seen_ms[topic, number, offset_of(message)] = time.time_ns() // 1_000_000
 
 
 class CommittedOffsets(_Background):

@@ -12,7 +12,8 @@ from confluent_kafka import Producer
 
 from runtime.config import Settings
 from schemas.codec import lead_event_codec
-from tests.faults.scenario import cli, prepare, simulate
+from tests.faults.scenario import cli, prepare
+from tests.faults.traffic import simulate
 from tests.invariants import Found, Topics, decoded, header_list, headers_of
 from tests.kafka import Namespace
 from tests.scorer import Scorer, scorers

@@ -9,7 +9,8 @@ import pytest
 from confluent_kafka import Producer
 
 from runtime.config import Settings, load
-from tests.faults.scenario import cli, prepare, simulate
+from tests.faults.scenario import cli, prepare
+from tests.faults.traffic import simulate
 from tests.invariants import Found, Topics
 from tests.kafka import Namespace, eventually
 from tests.scorer import Scorer, scorers
