@@ -8,7 +8,7 @@ from threading import Lock
 from typing import NamedTuple
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from consumer.drills import At
 from consumer.ports import Settlement, Transaction
@@ -19,6 +19,23 @@ log = structlog.get_logger(__name__)
 
 SLOW_END_S = 1.0
 """An end that took longer may have been sent twice; a late first copy must not meet the next transaction."""
+
+
+_PURGED = {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}
+"""Of records that an abort took back."""
+
+
+class Undelivered:
+    """A producer's callback for records that were not delivered: keeps why, for the commit only says that."""
+
+    def __init__(self) -> None:
+        self.error: KafkaError | None = None
+        self.topic: str | None = None
+
+    def __call__(self, error: KafkaError | None, message: Message) -> None:
+        """A record's fate."""
+        if error is not None and error.code() not in _PURGED:
+            self.error, self.topic = error, message.topic()
 
 
 class End(NamedTuple):
@@ -43,6 +60,7 @@ class Attempt:
 
     Args:
         producer: Whose transaction it is.
+        undelivered: What its records could not be delivered for.
         transaction: What is to be committed.
         events_topic: The topic whose offsets are sent.
         metadata: What goes with each offset; no other transaction has it.
@@ -58,6 +76,7 @@ class Attempt:
     def __init__(
         self,
         producer: Producer,
+        undelivered: Undelivered,
         transaction: Transaction,
         events_topic: str,
         metadata: str,
@@ -67,7 +86,7 @@ class Attempt:
         at: At,
     ) -> None:
         self.transaction, self.metadata = transaction, metadata
-        self._producer, self._events_topic = producer, events_topic
+        self._producer, self._undelivered, self._events_topic = producer, undelivered, events_topic
         self._clock, self._back_off, self._at = clock, back_off, at
         self._claimed = Lock()
         self.settlement: Future[Settlement] = Future()
@@ -83,9 +102,18 @@ class Attempt:
             return End(committed=True, prompt=self._commit())
         except KafkaException as exception:
             error: KafkaError = exception.args[0]
+        aborts, undelivered = error.txn_requires_abort(), self._undelivered
+        if error.code() == KafkaError._INCONSISTENT and undelivered.error is not None:
+            error = undelivered.error
         age_s = round(self._clock.monotonic() - self.began_s, 3)
-        log.warning("transaction_failed", error=error.name(), detail=error.str(), age_s=age_s)
-        if not error.txn_requires_abort():
+        log.warning(
+            "transaction_failed",
+            error=error.name(),
+            detail=error.str(),
+            undelivered_to=undelivered.topic,
+            age_s=age_s,
+        )
+        if not aborts:
             return End(committed=None, error=error)
         try:
             return End(committed=False, error=error, prompt=self._ending(self._producer.abort_transaction))
@@ -96,6 +124,7 @@ class Attempt:
 
     def _commit(self) -> bool:
         producer, (outputs, next_offsets, membership) = self._producer, self.transaction
+        self._undelivered.error = self._undelivered.topic = None
         producer.begin_transaction()
         self._produce(outputs)
         self._at("after_produce")

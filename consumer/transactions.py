@@ -24,7 +24,7 @@ from threading import Event
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from consumer.attempt import Attempt, End
+from consumer.attempt import Attempt, End, Undelivered
 from consumer.drills import At, nowhere
 from consumer.fencing import Fencing
 from consumer.ports import Settlement, Transaction
@@ -53,7 +53,7 @@ class Transactor:
     """Implements `consumer.ports.Transactions` on a transactional producer.
 
     Args:
-        make_producer: Builds a producer; it is given the callback for delivery errors.
+        make_producer: Builds a producer; it is given the callback for records that were not delivered.
         committed_metadata: Reads what was committed with the offsets of input partitions, waiting for pending ones.
         events_topic: The topic whose offsets are sent.
         metadata: What goes with each offset of a transaction, made of a token that no other transaction has.
@@ -65,7 +65,7 @@ class Transactor:
     def __init__(
         self,
         *,
-        make_producer: Callable[[], Producer],
+        make_producer: Callable[[Undelivered], Producer],
         committed_metadata: Callable[[list[int]], list[str]],
         events_topic: str,
         metadata: Callable[[str], str],
@@ -79,6 +79,7 @@ class Transactor:
         self._executor = _executor()
         self._stop = Event()
         self._producer: Producer | None = None
+        self._undelivered = Undelivered()
         self._attempt: Attempt | None = None
 
     def open(self) -> None:
@@ -92,9 +93,8 @@ class Transactor:
         attempt = 0
         while True:
             attempt += 1
-            producer = self._make_producer()
             try:
-                producer.init_transactions(INIT_TIMEOUT_S)
+                self._take_over()
             except KafkaException as exception:
                 error: KafkaError = exception.args[0]
                 if error.code() in REFUSALS:
@@ -109,14 +109,21 @@ class Transactor:
                     raise KafkaUnavailableError(f"no transaction coordinator: {error.str()}") from exception
                 self._back_off(attempt)  # some errors come at once, and each try makes a new client
             else:
-                self._producer = producer
                 return
+
+    def _take_over(self) -> None:
+        """A new producer under the id: its epoch shuts out whatever an older one still has on its way."""
+        undelivered = Undelivered()
+        producer = self._make_producer(undelivered)
+        producer.init_transactions(INIT_TIMEOUT_S)
+        self._producer, self._undelivered = producer, undelivered
 
     def submit(self, transaction: Transaction) -> Future[Settlement]:
         """Runs a transaction on this object's thread."""
         assert self._producer is not None, "open() comes first"
         attempt = self._attempt = Attempt(
             self._producer,
+            self._undelivered,
             transaction,
             self._events_topic,
             self._metadata(token_hex(TOKEN_BYTES)),
@@ -205,12 +212,11 @@ class Transactor:
                 self._back_off(tries)
 
     def _rebuild(self) -> None:
-        """A new producer under the same id: its epoch shuts out whatever of the old one is still on its way."""
+        """A new producer, however long it takes."""
         self._producer = None
         for attempt in range(10**6):
-            producer = self._make_producer()
             try:
-                producer.init_transactions(INIT_TIMEOUT_S)
+                self._take_over()
             except KafkaException as exception:
                 error: KafkaError = exception.args[0]
                 if error.code() in REFUSALS:
@@ -218,7 +224,6 @@ class Transactor:
                 log.warning("producer_rebuild_failed", error=error.name(), next="tries again")
                 self._back_off(attempt)
             else:
-                self._producer = producer
                 return
 
     def _back_off(self, attempt: int) -> None:

@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, Producer
 
 from consumer.aborts import abort_limit
 from consumer.assignment import Phase
+from consumer.attempt import Undelivered
 from consumer.changelog import ChangelogReader
 from consumer.dead_letters import Guard
 from consumer.drills import At, PassingScorer, nowhere
@@ -115,7 +116,7 @@ def connect(
     limit_bytes = _dead_letter_bytes(found[topics.dead_letters])
     batch_bytes_max = batch_bytes(specs, found)
     transactor = Transactor(
-        make_producer=lambda: _producer(settings, batch_bytes_max),
+        make_producer=lambda undelivered: _producer(settings, batch_bytes_max, undelivered),
         committed_metadata=offsets.metadata,
         events_topic=topics.events,
         metadata=ids.to_metadata,
@@ -228,5 +229,6 @@ def _reader(settings: Settings) -> Consumer:
     return kafka.consumer(settings, **{"enable.partition.eof": True})
 
 
-def _producer(settings: Settings, batch_bytes_max: int) -> Producer:
-    return kafka.transactional_producer(settings, **{"batch.size": batch_bytes_max})
+def _producer(settings: Settings, batch_bytes_max: int, undelivered: Undelivered) -> Producer:
+    own = {"batch.size": batch_bytes_max, "on_delivery": undelivered, "delivery.report.only.error": True}
+    return kafka.transactional_producer(settings, **own)

@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from consumer import transactions
-from consumer.attempt import SLOW_END_S
+from consumer.attempt import SLOW_END_S, Undelivered
 from consumer.fencing import Fencing
 from consumer.ports import Membership, Settlement, Transaction
 from consumer.records import Output
@@ -18,7 +18,7 @@ from consumer.start import TopicIds
 from consumer.transactions import START_TIMEOUT_S, STUCK_AFTER_S, Transactor
 from runtime.errors import ConfigurationError, FatalError, FencedError, KafkaUnavailableError
 from tests.kafka import eventually
-from tests.unit.consumer.fakes import TOPIC, FakeClock, FakeProducer, Produced, Script, fault
+from tests.unit.consumer.fakes import TOPIC, FakeClock, FakeProducer, Produced, Script, fault, message
 
 FINE = ["begin", "produce", "send_offsets", "commit"]
 OUTPUT = Output("lead.decisions", 3, b"key", b"value", 5)
@@ -71,7 +71,8 @@ class Bench:
         self.clock.sleep(15.0)
         raise fenced()
 
-    def _make(self) -> Producer:
+    def _make(self, undelivered: Undelivered) -> Producer:
+        self.undelivered = undelivered
         self.producers.append(FakeProducer(self.script))
         return self.producers[-1].client
 
@@ -383,6 +384,36 @@ def test_what_is_settled_is_not_given_up(bench: Bench) -> None:
     bench.transactor.give_up_stuck()
     assert bench.run() == COMMITTED
     assert len(bench.producers) == 1
+
+
+# --- records that are not delivered ---
+
+
+@pytest.mark.parametrize(
+    ("told", "error"),
+    [
+        ([KafkaError.UNKNOWN_TOPIC_OR_PART], "UNKNOWN_TOPIC_OR_PART"),
+        ([KafkaError._MSG_TIMED_OUT, KafkaError._PURGE_QUEUE], "_MSG_TIMED_OUT"),
+        ([], "_INCONSISTENT"),
+    ],
+)
+def test_the_reason_is_that_of_the_records(bench: Bench, told: list[int], error: str) -> None:
+    """The commit only says that records are missing; those that the abort takes back are no reason."""
+
+    def commit() -> None:
+        for code in told:
+            bench.undelivered(KafkaError(code), message(0, topic="lead.decisions"))
+        raise fault(KafkaError._INCONSISTENT, abortable=True)
+
+    bench.opened().script.then("commit", commit)
+    assert bench.run() == Settlement(committed=False, error=error)
+
+
+def test_an_earlier_transactions_records_are_forgotten(bench: Bench) -> None:
+    """They have nothing to do with this one's error."""
+    bench.opened().undelivered(KafkaError(KafkaError._MSG_TIMED_OUT), message(0))
+    bench.script.then("commit", fault(KafkaError._INCONSISTENT, abortable=True))
+    assert bench.run().error == "_INCONSISTENT"
 
 
 # --- fencing ---
