@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -82,6 +83,11 @@ def client(**properties: str | int) -> dict[str, str]:
     """The environment for librdkafka properties; `_` stands for a dot."""
     table = ", ".join(f'"{name.replace("_", ".")}"="{value}"' for name, value in properties.items())
     return {"LEAD_SCORER__KAFKA__CLIENT": f"{{{table}}}"}
+
+
+def here(promised_s: float) -> float:
+    """A promise in seconds as this machine can keep it: longer while more processes want to run than it has cores."""
+    return promised_s * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def at_once(*tasks: Callable[[], T]) -> list[T]:
@@ -153,7 +159,7 @@ class Scenario:
     def progress(self, within_s: float = 30.0) -> None:
         """Returns once something was committed that was not when this was called."""
         before = sum(self.topics.committed().values())
-        eventually(lambda: sum(self.topics.committed().values()) > before, within_s=within_s)
+        eventually(lambda: sum(self.topics.committed().values()) > before, within_s=here(within_s))
 
     def check(self, *running: Scorer) -> None:
         """Heals, stops the instances that run, and proves invariants 1 to 9.
@@ -163,18 +169,18 @@ class Scenario:
         """
         assert not self._sending, "the traffic ends first: what is still to come cannot be caught up with"
         try:
-            self.topics.wait_until_caught_up(HEALED_S)
+            self.topics.wait_until_caught_up(here(HEALED_S))
         except AssertionError as error:
             error.add_note(self.whereabouts(*running))
             raise
-        eventually(lambda: lags(running) == [0.0] * self.settings.topics.partitions)
+        eventually(lambda: lags(running) == [0.0] * self.settings.topics.partitions, within_s=here(30))
         self._keep_the_budget()
-        assert at_once(*(scorer.stop for scorer in running)) == [0 for _ in running]
+        assert at_once(*(partial(scorer.stop, here(STOP_S)) for scorer in running)) == [0 for _ in running]
         self.prove()
 
     def prove(self) -> None:
         """Invariants 1 to 8, of what the topics hold now; for scenarios that leave nothing running."""
-        eventually(lambda: self.hanging() == [], within_s=CLEANUP_S)
+        eventually(lambda: self.hanging() == [], within_s=here(CLEANUP_S))
         found = Found(self.settings)
         found.check()
         self.watcher.prove([*self._results(found)])
@@ -202,7 +208,7 @@ class Scenario:
         """Append to visible, of a stretch of events that are paced well below what one instance can do."""
         from_ms = time.time_ns() // 1_000_000
         self.simulate(PACED_EVENTS, PACED_RATE)
-        self.topics.wait_until_caught_up(HEALED_S)
+        self.topics.wait_until_caught_up(here(HEALED_S))
         appended_ms = {
             (partition_of(m), offset_of(m)): m.timestamp()[1]
             for m in self.topics.read(self.settings.topics.events)

@@ -7,7 +7,7 @@ from functools import partial
 
 from consumer.drills import POINTS
 from tests.faults.conftest import Beside
-from tests.faults.scenario import RESUME_S, Scenario, client
+from tests.faults.scenario import RESUME_S, Scenario, client, here
 
 ENVIRON = {"LEAD_SCORER__TOPICS__PARTITIONS": "4"} | client(session_timeout_ms=6000)
 RATE = 100.0
@@ -26,7 +26,7 @@ def crash_and_restart(point: str, scenario: Scenario) -> None:
     doomed = scenario.scorer("a", "--inject", f"crash:{point}:{passage}")
     scorer = scenario.scorer("a")
     with scenario.traffic(RATE):
-        assert doomed.start(ready=False).wait(60) == -signal.SIGKILL
+        assert doomed.start(ready=False).wait(here(60)) == -signal.SIGKILL
         scorer.start(ready=False)
         scenario.progress(within_s=RESUME_S + CROWD_S)
     scenario.check(scorer)

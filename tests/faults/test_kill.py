@@ -6,7 +6,7 @@ import time
 
 from tests.faults.conftest import Beside
 from tests.faults.instances import assigned
-from tests.faults.scenario import RESUME_S, TAKEOVER_S, Scenario, client
+from tests.faults.scenario import RESUME_S, TAKEOVER_S, Scenario, client, here
 from tests.kafka import eventually
 
 START_S = 5.0
@@ -23,7 +23,7 @@ def kill_one_of_two_again_and_again(scenario: Scenario) -> None:
         time.sleep(scenario.chance.uniform(0.0, 1.0))  # the moment of the kill is what is random here
         first.kill()
         first.start(ready=False)
-    eventually(first.ready, within_s=90)
+    eventually(first.ready, within_s=here(90))
     scenario.check(first, second)
 
 
@@ -42,7 +42,7 @@ def kill_one_of_two_for_good(scenario: Scenario) -> None:
     with scenario.traffic():
         eventually(lambda: assigned(dead) and assigned(other))
         dead.kill()
-        eventually(lambda: len(assigned(other)) == scenario.settings.topics.partitions, within_s=TAKEOVER_S)
+        eventually(lambda: len(assigned(other)) == scenario.settings.topics.partitions, within_s=here(TAKEOVER_S))
     scenario.check(other)
 
 

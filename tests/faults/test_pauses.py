@@ -7,7 +7,7 @@ import time
 
 from tests.faults.conftest import Beside
 from tests.faults.instances import assigned, frozen
-from tests.faults.scenario import Scenario, client
+from tests.faults.scenario import Scenario, client, here
 from tests.kafka import eventually
 from tests.scorer import Scorer
 
@@ -30,7 +30,7 @@ def frozen_in_a_transaction_past_its_session(scenario: Scenario) -> None:
     sleeper = scenario.scorer("a", "--inject", f"freeze:after_offsets:{scenario.chance.randint(20, 40)}").start()
     other = scenario.scorer("b").start(ready=False)
     with scenario.traffic():
-        eventually(lambda: frozen(sleeper))
+        eventually(lambda: frozen(sleeper), within_s=here(30))
         comes_back_beside(scenario, sleeper, other)
     scenario.check(sleeper, other)
 
@@ -38,9 +38,9 @@ def frozen_in_a_transaction_past_its_session(scenario: Scenario) -> None:
 def comes_back_beside(scenario: Scenario, sleeper: Scorer, other: Scorer) -> None:
     """The other has all partitions, then the sleeper wakes up, learns it, and gets its share again."""
     everything = scenario.settings.topics.partitions
-    eventually(lambda: len(assigned(other)) == everything)
+    eventually(lambda: len(assigned(other)) == everything, within_s=here(30))
     sleeper.signal(signal.SIGCONT)
-    eventually(lambda: assigned(sleeper) and len(assigned(sleeper) | assigned(other)) == everything)
+    eventually(lambda: assigned(sleeper) and len(assigned(sleeper) | assigned(other)) == everything, within_s=here(30))
     assert told_of_the_loss(sleeper)
 
 
@@ -54,7 +54,7 @@ def frozen_in_a_transaction_past_its_timeout(scenario: Scenario) -> None:
     scorer = scenario.scorer("a", "--inject", f"freeze:after_offsets:{scenario.chance.randint(3, 20)}")
     scorer.start(ready=False)
     with scenario.traffic():
-        eventually(lambda: frozen(scorer))
+        eventually(lambda: frozen(scorer), within_s=here(30))
         time.sleep(TRANSACTION_MS / 1000 + 1)  # this is the fault
         eventually(lambda: scenario.hanging() == [])  # what of it had reached the brokers is aborted
         scorer.signal(signal.SIGCONT)

@@ -6,7 +6,7 @@ import time
 
 from tests.faults.conftest import Beside
 from tests.faults.instances import assigned
-from tests.faults.scenario import Scenario, client
+from tests.faults.scenario import Scenario, client, here
 from tests.kafka import eventually
 from tests.scorer import Scorer
 
@@ -19,7 +19,7 @@ KIP_848 = client(group_protocol="consumer")
 def storm(scenario: Scenario) -> None:
     instances = [scenario.scorer(instance_id).start(ready=False) for instance_id in "abc"]
     with scenario.traffic():
-        eventually(lambda: all(assigned(scorer) for scorer in instances), within_s=60)
+        eventually(lambda: all(assigned(scorer) for scorer in instances), within_s=here(60))
         for _ in range(ROUNDS):
             scorer = scenario.chance.choice(instances)
             if scenario.chance.random() < 0.3:
@@ -28,7 +28,7 @@ def storm(scenario: Scenario) -> None:
                 stop(scorer)
             time.sleep(scenario.chance.uniform(0.0, 1.0))  # the others are anywhere in their rebalance
             scorer.start(ready=False)
-        eventually(lambda: shared_out(scenario, instances), within_s=90)
+        eventually(lambda: shared_out(scenario, instances), within_s=here(90))
     assert all(scorer.metrics()['lead_scorer_rebalances_total{kind="assigned"}'] >= 1 for scorer in instances)
     scenario.check(*instances)
 

@@ -7,7 +7,7 @@ import time
 
 from tests.faults.conftest import Beside
 from tests.faults.instances import frozen
-from tests.faults.scenario import STOP_S, Scenario, client
+from tests.faults.scenario import STOP_S, Scenario, client, here
 from tests.kafka import eventually
 from tests.scorer import Scorer
 
@@ -21,7 +21,7 @@ def under_load(scenario: Scenario) -> None:
     scorer = scenario.scorer("a").start()
     with scenario.traffic():
         scenario.progress()
-        assert scorer.stop(STOP_S) == 0
+        assert scorer.stop(here(STOP_S)) == 0
         all_committed(scorer)
         scorer.start(ready=False)
         scenario.progress(within_s=AT_ONCE_S)
@@ -36,7 +36,7 @@ def twice(scenario: Scenario) -> None:
         time.sleep(scenario.chance.uniform(0.0, 0.05))  # impatient
         if scorer.running:
             scorer.signal(signal.SIGINT)
-        assert scorer.wait(STOP_S) == 0
+        assert scorer.wait(here(STOP_S)) == 0
         all_committed(scorer)
         scorer.start()
     scenario.check(scorer)
@@ -46,12 +46,12 @@ def in_restore(scenario: Scenario) -> None:
     scenario.simulate(1000)
     first = scenario.scorer("a").start()
     scenario.topics.wait_until_caught_up()
-    assert first.stop(STOP_S) == 0
+    assert first.stop(here(STOP_S)) == 0
     restoring = scenario.scorer("a", "--inject", "freeze:in_restore").start(ready=False)
     eventually(lambda: frozen(restoring))
     restoring.signal(signal.SIGTERM)
     restoring.signal(signal.SIGCONT)
-    assert restoring.wait(STOP_S) == 0
+    assert restoring.wait(here(STOP_S)) == 0
     scenario.check(scenario.scorer("a").start())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.faults.conftest import Beside
-from tests.faults.scenario import Scenario, client
+from tests.faults.scenario import Scenario, client, here
 from tests.kafka import eventually
 from tests.scorer import Scorer
 
@@ -37,14 +37,14 @@ def started(scenario: Scenario) -> tuple[Scorer, Scorer]:
 
 def the_one_that_stays(first: Scorer, second: Scorer) -> Scorer:
     """Waits until one has ended, with the exit code and the words that the contract has for it."""
-    eventually(lambda: not (first.running and second.running), within_s=60)
+    eventually(lambda: not (first.running and second.running), within_s=here(60))
     ended, stayed = (second, first) if first.running else (first, second)
     assert ended.wait() == FENCED
     last = ended.log()[-1]
     assert last["event"] == "ended"
     assert last["exit_code"] == FENCED
     assert "instance_id" in last["reason"]
-    eventually(stayed.ready)
+    eventually(stayed.ready, within_s=here(30))
     return stayed
 
 
