@@ -60,6 +60,8 @@ class KafkaInput:
             self._told = True
             ends = [TopicPartition(self._topic, p.partition, OFFSET_END) for p in partitions]
             consumer.incremental_assign(ends)
+            # A partition that was taken away while it was paused is still paused: nothing would be heard of it.
+            consumer.resume(ends)
             self._forget([p.partition for p in partitions])
             listener.assigned([p.partition for p in partitions])
 
