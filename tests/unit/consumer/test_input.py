@@ -105,7 +105,7 @@ def test_partitions_are_assigned_at_their_end(bench: Bench) -> None:
     bench.consumer.rebalance("assign", 1, 2)
     assert bench.consumer.calls[0] == ("incremental_assign", {1: OFFSET_END, 2: OFFSET_END})
     assert bench.listener.heard == [("assigned", [1, 2])]
-    assert bench.listener.seen == ["incremental_assign"]
+    assert bench.listener.seen == ["incremental_assign", "resume"]
 
 
 def test_an_empty_first_assignment_is_told_of(bench: Bench) -> None:
