@@ -1,0 +1,92 @@
+"""A changelog with every fault that an operator may meet: refused with its exit code, mended, or none at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from confluent_kafka import Producer
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+
+from tests.faults.scenario import CLEANUP_S, Scenario, cli
+from tests.faults.servers import FaultKafka, scenario_on
+from tests.faults.test_outputs import delete, ended
+from tests.kafka import eventually
+from tests.scorer import Scorer
+
+EVENTS = 300
+PEER_TIMEOUT_MS = 4000
+
+
+def scored(scenario: Scenario) -> Scorer:
+    """An instance that has some state, stopped."""
+    scorer = scenario.scorer("a").start()
+    scenario.simulate(EVENTS)
+    scenario.topics.wait_until_caught_up()
+    assert scorer.stop() == 0
+    return scorer
+
+
+@contextmanager
+def transaction(scenario: Scenario, number: int, timeout_ms: int = PEER_TIMEOUT_MS) -> Iterator[Producer]:
+    """A peer's open transaction with a record on a partition of the changelog."""
+    servers = scenario.settings.kafka.bootstrap_servers
+    identity = {"transactional.id": f"peer-{number}", "transaction.timeout.ms": timeout_ms}
+    producer = Producer({"bootstrap.servers": servers, **identity})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    producer.produce(scenario.settings.topics.profiles, b"never committed", b"lead", number)
+    assert producer.flush(30) == 0
+    yield producer
+
+
+def set_cleanup(scenario: Scenario, policy: str) -> None:
+    """Alters the changelog's cleanup policy."""
+    entry = ConfigEntry("cleanup.policy", policy, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, scenario.settings.topics.profiles, incremental_configs=[entry])
+    scenario.topics.admin.incremental_alter_configs([resource])[resource].result(30)
+
+
+def test_a_changelog_that_is_not_as_it_must_be_is_refused(fault_kafka: FaultKafka, tmp_path: Path, seed: int) -> None:
+    """Wrong cleanup policy and missing: exit 2; another group's, or made anew: exit 5; each says how to go on."""
+    with scenario_on(fault_kafka, tmp_path, seed, "changelog") as scenario:
+        profiles = scenario.settings.topics.profiles
+        scorer = scored(scenario)
+        set_cleanup(scenario, "delete")
+        code, reason = ended(scorer.start(ready=False))
+        assert code == 2
+        assert f"{profiles}: cleanup.policy is delete, must be compact" in reason
+        set_cleanup(scenario, "compact")
+
+        stranger = scenario.scorer("b", LEAD_SCORER__KAFKA__GROUP_ID=f"{scenario.settings.kafka.group_id}-other")
+        code, reason = ended(stranger.start(ready=False))
+        assert code == 5
+        assert "the changelog is another group's" in reason
+
+        delete(scenario, profiles)
+        code, reason = ended(scorer.start(ready=False))
+        assert code == 2
+        assert f"{profiles}: does not exist; `lead-scorer topics create`" in reason
+
+        assert cli(scenario.environ, "topics", "create").returncode == 0
+        code, reason = ended(scorer.start(ready=False))
+        assert code == 5
+        assert "the profiles topic was recreated" in reason
+        assert "--rebuild-state" in reason
+        scenario.check(scenario.scorer("a", "--rebuild-state").start())
+
+
+def test_what_peers_left_at_its_tail_is_no_fault(fault_kafka: FaultKafka, tmp_path: Path, seed: int) -> None:
+    """Aborted records are none; an open transaction of a dead peer is waited for until its timeout."""
+    with scenario_on(fault_kafka, tmp_path, seed, "tail") as scenario:
+        scorer = scored(scenario)
+        for number in range(scenario.settings.topics.partitions // 2):
+            with transaction(scenario, number) as peer:
+                peer.abort_transaction(30)
+        with transaction(scenario, scenario.settings.topics.partitions - 1):
+            scorer.start(ready=False)
+            eventually(lambda: scorer.events("restore_waits"))
+            assert scorer.get("/readyz")[0] == 503
+            eventually(scorer.ready, within_s=CLEANUP_S)
+        scenario.check(scorer)
