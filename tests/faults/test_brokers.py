@@ -1,0 +1,94 @@
+"""One broker stopped, killed, frozen and started again under load: it is waited for without end, nothing is lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from runtime.local_process import LocalProcess
+from tests.faults.scenario import client
+from tests.faults.servers import FaultKafka, mend, scenario_on, wait_for_answers
+from tests.kafka import eventually
+from tests.scorer import Scorer
+
+SHORT = client(session_timeout_ms=3000, heartbeat_interval_ms=500, transaction_timeout_ms=5000)
+AWAY_S = 2.0
+FROZEN_S = 7.0
+"""Longer than the session and the transaction may be silent."""
+BACK_S = 120.0
+"""For a broker's start, a new session and a restore, on a machine that has other things to do."""
+
+
+def says_its_lag(scorer: Scorer) -> bool:
+    """Whether it has asked for the ends of the partitions once: without them it cannot tell how far behind it is."""
+    return any(name.startswith("lead_scorer_consumer_lag_seconds") for name in scorer.metrics())
+
+
+def oldest_s(scorer: Scorer) -> float:
+    """The age of the oldest unprocessed event, as the instance says it."""
+    samples = scorer.metrics()
+    return max((v for name, v in samples.items() if name.startswith("lead_scorer_consumer_lag_seconds")), default=0.0)
+
+
+@pytest.mark.parametrize("harm", [LocalProcess.stop, LocalProcess.kill], ids=["stopped", "killed"])
+def test_a_broker_that_is_away_is_waited_for(
+    fault_kafka: FaultKafka, tmp_path: Path, seed: int, harm: Callable[[LocalProcess], None]
+) -> None:
+    """The service stays healthy, its lag grows, it says which broker is away, and catches up when that is back."""
+    with scenario_on(fault_kafka, tmp_path, seed, "away") as scenario:
+        scorer = scenario.scorer("a").start()
+        with scenario.traffic():
+            scenario.progress()
+            eventually(lambda: says_its_lag(scorer))
+            time.sleep(scenario.chance.uniform(0.0, 0.5))  # the moment is what is random here
+            harm(fault_kafka.nodes[0])
+            eventually(lambda: oldest_s(scorer) > AWAY_S)
+            assert scorer.get("/healthz")[0] == 200
+            mend(fault_kafka)
+            wait_for_answers(scenario)
+            scenario.progress(BACK_S)
+        scenario.check(scorer)
+        assert fault_kafka.bootstrap_servers in str(scorer.events("kafka_client_log"))
+
+
+def test_a_broker_may_freeze_for_longer_than_its_patience(fault_kafka: FaultKafka, tmp_path: Path, seed: int) -> None:
+    """Group and transaction have timed out when it goes on: the service joins again and repeats what was aborted."""
+    with scenario_on(fault_kafka, tmp_path, seed, "frozen") as scenario:
+        scorer = scenario.scorer("a", **SHORT).start()
+        with scenario.traffic():
+            scenario.progress()
+            eventually(lambda: says_its_lag(scorer))
+            time.sleep(scenario.chance.uniform(0.0, 0.5))
+            fault_kafka.nodes[0].pause()
+            time.sleep(FROZEN_S)  # the fault itself
+            assert scorer.events("partitions_lost")
+            assert scorer.get("/healthz")[0] == 200
+            mend(fault_kafka)
+            wait_for_answers(scenario)
+            scenario.progress(BACK_S)
+        samples = scorer.metrics()
+        assert samples['lead_scorer_rebalances_total{kind="lost"}'] >= 1
+        assert samples['lead_scorer_rebalances_total{kind="assigned"}'] >= 2
+        scenario.check(scorer)
+
+
+def test_a_request_to_stop_does_not_wait_for_the_broker(fault_kafka: FaultKafka, tmp_path: Path, seed: int) -> None:
+    """With the broker gone SIGTERM ends with 0 within 10 s; the last line says what stayed uncommitted."""
+    with scenario_on(fault_kafka, tmp_path, seed, "stop") as scenario:
+        scorer = scenario.scorer("a").start()
+        with scenario.traffic():
+            scenario.progress()
+            eventually(lambda: says_its_lag(scorer))
+            fault_kafka.nodes[0].kill()
+            eventually(lambda: oldest_s(scorer) > 1.0)  # something was polled and cannot be committed
+            began_s = time.monotonic()
+            assert scorer.stop() == 0
+            assert time.monotonic() - began_s < 10
+            mend(fault_kafka)
+        last = scorer.log()[-1]
+        assert (last["event"], last["uncommitted"]) == ("stopped", True)
+        wait_for_answers(scenario)
+        scenario.check(scorer.start())
