@@ -43,7 +43,7 @@ kafka: $(READY) ## A local Kafka on port 9092 until Ctrl-C; its data stays in ou
 	$(BIN)/python -m runtime.local_kafka --port 9092 --dir out/kafka
 
 faults: $(READY) ## Only the tests that break things, each for SEEDS seeds: kills, pauses, lost connections
-	FAULT_SEEDS=$(SEEDS) $(BIN)/pytest tests/faults $(ARGS)
+	FAULT_SEEDS=$(SEEDS) $(BIN)/pytest tests/faults -m "" $(ARGS)
 
 soak: $(READY) ## HOURS of traffic (a few minutes) with a fault each 30 s, watched for leaks; then every invariant
 	$(BIN)/python -m benchmarks.soak --hours $(HOURS) $(ARGS)

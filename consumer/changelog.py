@@ -55,7 +55,7 @@ class ChangelogReader:
         offset has passed the mark is the partition read, so that its end is reached with every marker in place.
 
         Raises:
-            StateError: A value is another group's.
+            StateError: A value is another group's, or what the brokers keep is damaged.
             KafkaException: Kafka could not answer.
         """
         end = self._end(number, IsolationLevel.READ_UNCOMMITTED)
@@ -91,11 +91,20 @@ class ChangelogReader:
             if error is not None:
                 if error.code() == KafkaError._PARTITION_EOF:
                     return True  # read committed, and the last stable offset is past the mark: nothing is missing
+                if error.code() == KafkaError._BAD_MSG:
+                    raise StateError(self._damaged(message, error))
                 raise KafkaException(error)
             self._take(message, changelog)
             if (message.offset() or 0) >= end - 1:
                 return True
         return False
+
+    def _damaged(self, message: Message, error: KafkaError) -> str:
+        return (
+            f"the changelog cannot be read: {self._topic}-{message.partition()}: {error.str()}. The brokers' copy is "
+            "damaged: mend it from a replica; or delete the topic, `lead-scorer topics create`, and then "
+            "`lead-scorer run --rebuild-state`"
+        )
 
     def _take(self, message: Message, changelog: Changelog) -> None:
         # A key that is no text cannot be a lead's, but must be named to be written over.

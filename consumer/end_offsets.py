@@ -1,4 +1,4 @@
-"""Where partitions end, asked of the brokers."""
+"""Where partitions end and begin, asked of the brokers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,22 @@ def end_offsets(admin: AdminClient, topic: str, numbers: list[int], isolation: I
     Raises:
         KafkaException: A broker does not answer, or leads the partition no more; ask again.
     """
-    asked = {TopicPartition(topic, number): OffsetSpec.latest() for number in numbers}  # type: ignore[no-untyped-call]
+    return _offsets(admin, topic, numbers, OffsetSpec.latest(), isolation)  # type: ignore[no-untyped-call]
+
+
+def start_offsets(admin: AdminClient, topic: str, numbers: list[int]) -> dict[int, int]:
+    """The first offset that each partition still has.
+
+    Raises:
+        KafkaException: As above.
+    """
+    return _offsets(admin, topic, numbers, OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED)  # type: ignore[no-untyped-call]
+
+
+def _offsets(
+    admin: AdminClient, topic: str, numbers: list[int], spec: OffsetSpec, isolation: IsolationLevel
+) -> dict[int, int]:
+    asked = {TopicPartition(topic, number): spec for number in numbers}
     if not asked:
         return {}
     futures = admin.list_offsets(asked, isolation_level=isolation, request_timeout=REQUEST_TIMEOUT_S)
@@ -38,5 +53,5 @@ def end_offsets(admin: AdminClient, topic: str, numbers: list[int], isolation: I
         raise
     if unknown := sorted(number for number, offset in found.items() if offset < 0):
         # To the client a silent broker is no error but the offset -1001: below every end, as if all had been read.
-        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no end offset of {topic} {unknown}"))
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no offsets of {topic} {unknown}"))
     return found

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 
+from consumer.end_offsets import end_offsets, start_offsets
 from consumer.start import Start
 
 REQUEST_TIMEOUT_S = 10.0
@@ -15,8 +17,8 @@ class GroupOffsets:
     Pending transactional commits are waited for by the client, as the consumer reads committed.
     """
 
-    def __init__(self, consumer: Consumer, topic: str) -> None:
-        self._consumer, self._topic = consumer, topic
+    def __init__(self, consumer: Consumer, admin: AdminClient, topic: str) -> None:
+        self._consumer, self._admin, self._topic = consumer, admin, topic
 
     def metadata(self, numbers: list[int]) -> list[str]:
         """What was committed with the partitions' offsets.
@@ -33,9 +35,9 @@ class GroupOffsets:
             KafkaException: Kafka could not answer.
         """
         (found,) = self._fetch([number])
-        low, high = self._consumer.get_watermark_offsets(
-            TopicPartition(self._topic, number), timeout=REQUEST_TIMEOUT_S, cached=False
-        )
+        # Not by the consumer's watermarks: after a leader has moved it goes on asking the old one for minutes.
+        low = start_offsets(self._admin, self._topic, [number])[number]
+        high = end_offsets(self._admin, self._topic, [number], IsolationLevel.READ_COMMITTED)[number]
         committed = found.offset if found.offset >= 0 else None
         return Start(self._topic, number, committed, found.metadata, low, high)
 

@@ -112,7 +112,7 @@ def connect(
     events_codec, decisions_codec, profiles_codec = _codecs(settings, policy, telemetry, clock)
     topics = settings.topics
     ids = TopicIds(found[topics.events].topic_id, found[topics.profiles].topic_id)
-    offsets = GroupOffsets(_reader(settings), topics.events)
+    offsets = GroupOffsets(_reader(settings), admin, topics.events)
     limit_bytes = _dead_letter_bytes(found[topics.dead_letters])
     batch_bytes_max = batch_bytes(specs, found)
     transactor = Transactor(

@@ -48,6 +48,26 @@ def set_cleanup(scenario: Scenario, policy: str) -> None:
     scenario.topics.admin.incremental_alter_configs([resource])[resource].result(30)
 
 
+def flip_a_byte(kafka: FaultKafka, topic: str) -> None:
+    """In the last record that the broker keeps of some partition, as a disk may do."""
+    folder = kafka.nodes[0].log.parent / "data"
+    segment = max(folder.glob(f"{topic}-*/*.log"), key=lambda path: path.stat().st_size)
+    content = bytearray(segment.read_bytes())
+    content[content.rindex(b"lead-") + 2] ^= 0xFF
+    with segment.open("r+b") as file:
+        file.write(content)
+
+
+def test_bytes_flipped_on_the_brokers_disk_are_noticed(fault_kafka: FaultKafka, tmp_path: Path, seed: int) -> None:
+    """Exit 5, where the checksum of a batch is wrong; with a new changelog `--rebuild-state` goes on."""
+    with scenario_on(fault_kafka, tmp_path, seed, "flipped") as scenario:
+        scorer = scored(scenario)
+        flip_a_byte(fault_kafka, scenario.settings.topics.profiles)
+        code, reason = ended(scorer.start(ready=False))
+        assert code == 5
+        assert "--rebuild-state" in reason
+
+
 def test_a_changelog_that_is_not_as_it_must_be_is_refused(fault_kafka: FaultKafka, tmp_path: Path, seed: int) -> None:
     """Wrong cleanup policy and missing: exit 2; another group's, or made anew: exit 5; each says how to go on."""
     with scenario_on(fault_kafka, tmp_path, seed, "changelog") as scenario:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin._listoffsets import EarliestSpec  # the package exports it without saying so
 
 from tests.simulation.cluster import EVENTS, Cluster
 from tests.simulation.coordinator import RefusedError
@@ -46,12 +47,6 @@ class ReaderConsumer:
         """As a consumer of everything would be answered: pending offsets are not waited for."""
         offsets = self._ask(lambda: dict(self._cluster.group.offsets), LONG_S)
         return [TopicPartition(EVENTS, number, *offsets.get(number, (NO_OFFSET, ""))) for number in numbers]
-
-    def get_watermark_offsets(self, partition: TopicPartition, timeout: float, cached: bool) -> tuple[int, int]:
-        """The first offset that is kept and, as a consumer of committed records sees it, the end."""
-        assert not cached
-        log = self._cluster.log((partition.topic, partition.partition))
-        return self._ask(lambda: (log.start, log.stable_end), timeout)
 
     def assign(self, partitions: list[TopicPartition]) -> None:
         """From an offset, or from the start."""
@@ -120,14 +115,14 @@ class SimulatedAdmin:
     def list_offsets(
         self, asked: Mapping[TopicPartition, Any], *, isolation_level: IsolationLevel, request_timeout: float
     ) -> dict[TopicPartition, Future[Any]]:
-        """The ends of partitions."""
+        """The starts or ends of partitions."""
         self._cluster.pass_point(self._process, "restore_end")
-        committed = isolation_level is IsolationLevel.READ_COMMITTED
+        end = "stable_end" if isolation_level is IsolationLevel.READ_COMMITTED else "end"
         answers: dict[TopicPartition, Future[Any]] = {}
-        for partition in asked:
+        for partition, spec in asked.items():
             log = self._cluster.log((partition.topic, partition.partition))
-            end = partial(getattr, log, "stable_end" if committed else "end")
-            answers[partition] = self._answer(end, request_timeout)
+            wanted = partial(getattr, log, "start" if isinstance(spec, EarliestSpec) else end)
+            answers[partition] = self._answer(wanted, request_timeout)
         return answers
 
     def list_topics(self, topic: str, timeout: float) -> None:  # noqa: ARG002 - as the client has it

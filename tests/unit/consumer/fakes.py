@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import EarliestSpec  # the package exports it without saying so
 
 from consumer.records import Headers, Record
 
@@ -126,7 +127,6 @@ class FakeConsumer:
         self.generation = -1
         self.owned: set[int] = set()
         self.offsets: dict[int, TopicPartition] = {}
-        self.watermarks = (0, 0)
         self.closed = False
         self._on: dict[str, Callable[..., None]] = {}
 
@@ -190,12 +190,6 @@ class FakeConsumer:
         self.script.play("committed")
         return [self.offsets.get(asked.partition, asked) for asked in partitions]
 
-    def get_watermark_offsets(self, partition: TopicPartition, *, timeout: float, cached: bool) -> tuple[int, int]:
-        assert timeout > 0
-        assert not cached
-        self._note("get_watermark_offsets", [partition])
-        return self.watermarks
-
     def close(self) -> None:
         self.closed = True
 
@@ -204,15 +198,16 @@ class FakeConsumer:
 
 
 class FakeAdmin:
-    """The part of `AdminClient` that asks for the ends of partitions.
+    """The part of `AdminClient` that asks for the ends and starts of partitions.
 
     Args:
         high: By partition, the high watermark.
+        low: Of all partitions, the first offset.
         stable: By partition, the last stable offset: as often as given, the last of them for ever; else the high one.
     """
 
-    def __init__(self, high: dict[int, int], stable: dict[int, list[int]] | None = None) -> None:
-        self.high = high
+    def __init__(self, high: dict[int, int], stable: dict[int, list[int]] | None = None, low: int = 0) -> None:
+        self.high, self.low = high, low
         self._stable = {number: deque(offsets) for number, offsets in (stable or {}).items()}
         self.asked: list[IsolationLevel] = []
         self.script = Script()
@@ -228,20 +223,23 @@ class FakeAdmin:
         assert request_timeout > 0
         self.asked.append(isolation_level)
         committed = isolation_level == IsolationLevel.READ_COMMITTED
-        return {partition: self._answer(partition.partition, committed) for partition in asked}
+        return {
+            partition: self._answer(partition.partition, committed, first=isinstance(spec, EarliestSpec))
+            for partition, spec in asked.items()
+        }
 
     def list_topics(self, topic: str, timeout: float) -> None:
         assert timeout > 0
         self.script.play(f"list_topics {topic}")
 
-    def _answer(self, number: int, committed: bool) -> Future[Any]:
+    def _answer(self, number: int, committed: bool, *, first: bool) -> Future[Any]:
         future: Future[Any] = Future()
         try:
             self.script.play("list_offsets")
         except KafkaException as exception:
             future.set_exception(exception)
         else:
-            future.set_result(_Offset(self._end(number, committed)))
+            future.set_result(_Offset(self.low if first else self._end(number, committed)))
         return future
 
     def _end(self, number: int, committed: bool) -> int:

@@ -187,6 +187,12 @@ def test_a_key_that_is_no_text() -> None:
     assert key.encode(errors="surrogateescape") == b"\xff\xfe"
 
 
+def test_what_the_brokers_keep_damaged_ends() -> None:
+    """A checksum that is wrong stays wrong: no try reads it, and nothing may be started without it."""
+    with pytest.raises(StateError, match=r"lead\.profiles-0: (.|\n)*--rebuild-state"):
+        Bench(told(KafkaError._BAD_MSG, topic=PROFILES), profile_message(1, "a", Profile())).read()
+
+
 def test_another_groups_profile_ends() -> None:
     """Exit 5, with both groups and what to do; its value is readable and would be taken for ours."""
     with pytest.raises(StateError, match=r"belongs to 'other', this is 'lead-scorer'.*topics.profiles") as caught:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 
 from consumer.offsets import GroupOffsets
 from consumer.start import Start
-from tests.unit.consumer.fakes import TOPIC, FakeConsumer, fault
+from tests.unit.consumer.fakes import TOPIC, FakeAdmin, FakeConsumer, fault
 
 
 class Failed:
@@ -21,49 +21,54 @@ class Failed:
 def consumer() -> FakeConsumer:
     made = FakeConsumer()
     made.offsets = {1: TopicPartition(TOPIC, 1, 17, "mark"), 2: TopicPartition(TOPIC, 2, 0)}
-    made.watermarks = (3, 20)
     return made
 
 
-def test_where_a_partition_stands(consumer: FakeConsumer) -> None:
+@pytest.fixture
+def admin() -> FakeAdmin:
+    return FakeAdmin({1: 21, 2: 20, 3: 20}, stable={1: [20]}, low=3)
+
+
+def test_where_a_partition_stands(consumer: FakeConsumer, admin: FakeAdmin) -> None:
     """Committed offset with its metadata, the log's first offset and its end."""
-    assert GroupOffsets(consumer.client, TOPIC).start(1) == Start(TOPIC, 1, 17, "mark", 3, 20)
+    assert GroupOffsets(consumer.client, admin.client, TOPIC).start(1) == Start(TOPIC, 1, 17, "mark", 3, 20)
 
 
-def test_offset_0_is_a_committed_offset(consumer: FakeConsumer) -> None:
+def test_offset_0_is_a_committed_offset(consumer: FakeConsumer, admin: FakeAdmin) -> None:
     """It is committed before a new partition's first record is read."""
-    assert GroupOffsets(consumer.client, TOPIC).start(2).committed == 0
+    assert GroupOffsets(consumer.client, admin.client, TOPIC).start(2).committed == 0
 
 
-def test_without_a_committed_offset(consumer: FakeConsumer) -> None:
+def test_without_a_committed_offset(consumer: FakeConsumer, admin: FakeAdmin) -> None:
     """None, and not the negative number by which the client says so."""
-    assert GroupOffsets(consumer.client, TOPIC).start(3).committed is None
+    assert GroupOffsets(consumer.client, admin.client, TOPIC).start(3).committed is None
 
 
-def test_the_offset_is_asked_for_before_the_end(consumer: FakeConsumer) -> None:
+def test_the_offset_is_asked_for_before_the_end(consumer: FakeConsumer, admin: FakeAdmin) -> None:
     """The other way round a commit between the two would look like an offset past the end."""
-    consumer.script.then("committed", lambda: seen.extend(consumer.calls))
-    seen: list[tuple[str, dict[int, int]]] = []
-    GroupOffsets(consumer.client, TOPIC).start(1)
-    assert (seen, [name for name, _ in consumer.calls]) == ([], ["get_watermark_offsets"])
+    consumer.script.then("committed", lambda: seen.extend(admin.asked))
+    seen: list[IsolationLevel] = []
+    GroupOffsets(consumer.client, admin.client, TOPIC).start(1)
+    assert seen == []
+    assert admin.asked[-1] == IsolationLevel.READ_COMMITTED
 
 
-def test_the_marks_of_committed_partitions(consumer: FakeConsumer) -> None:
+def test_the_marks_of_committed_partitions(consumer: FakeConsumer, admin: FakeAdmin) -> None:
     """One without an offset has none, one without metadata an empty one."""
-    assert GroupOffsets(consumer.client, TOPIC).metadata([1, 2, 3]) == ["mark", ""]
+    assert GroupOffsets(consumer.client, admin.client, TOPIC).metadata([1, 2, 3]) == ["mark", ""]
 
 
-def test_a_partitions_error_is_raised(consumer: FakeConsumer) -> None:
+def test_a_partitions_error_is_raised(consumer: FakeConsumer, admin: FakeAdmin) -> None:
     """It hides in the answer; taken for `no offset` it would begin the partition anew."""
     consumer.offsets[1] = Failed()  # type: ignore[assignment]
     with pytest.raises(KafkaException):
-        GroupOffsets(consumer.client, TOPIC).start(1)
+        GroupOffsets(consumer.client, admin.client, TOPIC).start(1)
     with pytest.raises(KafkaException):
-        GroupOffsets(consumer.client, TOPIC).metadata([2, 1])
+        GroupOffsets(consumer.client, admin.client, TOPIC).metadata([2, 1])
 
 
-def test_no_answer_is_raised(consumer: FakeConsumer) -> None:
+def test_no_answer_is_raised(consumer: FakeConsumer, admin: FakeAdmin) -> None:
     """The caller tries again."""
     consumer.script.then("committed", fault(KafkaError._TIMED_OUT))
     with pytest.raises(KafkaException):
-        GroupOffsets(consumer.client, TOPIC).start(1)
+        GroupOffsets(consumer.client, admin.client, TOPIC).start(1)

@@ -1,0 +1,97 @@
+"""Three brokers of which those that matter go away in turn, and for a while too many of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from runtime.local_kafka import LocalKafka
+from tests.faults.scenario import Scenario
+from tests.faults.servers import mend, scenario_on, wait_for_answers
+from tests.kafka import eventually
+
+pytestmark = pytest.mark.long
+REPLICATED = {"LEAD_SCORER__TOPICS__REPLICATION_FACTOR": "3", "LEAD_SCORER__TOPICS__PARTITIONS": "3"}
+TOO_FEW_S = 4.0
+BACK_S = 150.0
+
+
+def hash_of(text: str) -> int:
+    """Java's, with which brokers choose a coordinator."""
+    found = 0
+    for letter in text:
+        found = (31 * found + ord(letter)) & 0xFFFFFFFF
+    return found & 0x7FFFFFFF
+
+
+def leader(admin: AdminClient, topic: str, key: str = "") -> int:
+    """The broker that leads the partition of a topic to which a key belongs."""
+    partitions = admin.list_topics(topic, timeout=30).topics[topic].partitions
+    found: int = partitions[hash_of(key) % len(partitions)].leader
+    return found
+
+
+def roles(scenario: Scenario) -> dict[str, tuple[str, str]]:
+    """Whose loss must be outlived: the topic and key that tell who it is now."""
+    group = scenario.settings.kafka.group_id
+    return {
+        "partition leader": (scenario.settings.topics.events, ""),
+        "group coordinator": ("__consumer_offsets", group),
+        "transaction coordinator": ("__transaction_state", f"{group}-a"),
+    }
+
+
+def whole(scenario: Scenario) -> bool:
+    """Whether every partition has all its replicas in sync again."""
+    found = scenario.topics.admin.list_topics(timeout=30).topics.values()
+    return all(len(partition.isrs) == 3 for topic in found for partition in topic.partitions.values())
+
+
+@contextmanager
+def on_cluster(kafka: LocalKafka, directory: Path, seed: int, label: str) -> Iterator[Scenario]:
+    """A scenario on three brokers, all of them in sync before and after."""
+    with scenario_on(kafka, directory, seed, label, REPLICATED) as scenario:
+        yield scenario
+        mend(kafka)
+        eventually(lambda: whole(scenario), within_s=BACK_S)
+
+
+def test_whoever_matters_may_go_away(kafka_cluster: LocalKafka, tmp_path: Path, seed: int) -> None:
+    """Leader, group coordinator and transaction coordinator, killed in turn: the others take over, all goes on."""
+    with on_cluster(kafka_cluster, tmp_path, seed, "bounced") as scenario:
+        scorer = scenario.scorer("a").start()
+        order = list(roles(scenario).values())
+        scenario.chance.shuffle(order)
+        with scenario.traffic():
+            for topic, key in order:
+                scenario.progress(BACK_S)
+                time.sleep(scenario.chance.uniform(0.0, 0.5))  # the moment is what is random here
+                kafka_cluster.nodes[leader(scenario.topics.admin, topic, key) - 1].kill()
+                wait_for_answers(scenario)
+                scenario.progress(BACK_S)
+                mend(kafka_cluster)
+                eventually(lambda: whole(scenario), within_s=BACK_S)
+            assert scorer.get("/healthz")[0] == 200
+        wait_for_answers(scenario)
+        scenario.check(scorer)
+
+
+def test_too_few_replicas_are_waited_for(kafka_cluster: LocalKafka, tmp_path: Path, seed: int) -> None:
+    """With two of three brokers down nothing is acknowledged; when they are back nothing is lost."""
+    with on_cluster(kafka_cluster, tmp_path, seed, "too-few") as scenario:
+        scorer = scenario.scorer("a").start()
+        with scenario.traffic():
+            scenario.progress(BACK_S)
+            for node in scenario.chance.sample(kafka_cluster.nodes, 2):
+                node.kill()
+            time.sleep(TOO_FEW_S)  # the fault itself
+            assert scorer.get("/healthz")[0] == 200
+            mend(kafka_cluster)
+            wait_for_answers(scenario)
+            scenario.progress(BACK_S)
+        scenario.check(scorer)
