@@ -29,7 +29,6 @@ class _Fetch:
     """When the brokers will have answered where the end is; the answer overrides a seek (librdkafka#2256)."""
     position: int = -1
     placed: bool = False
-    paused: bool = False
     end_told: int = -1
 
 
@@ -41,6 +40,7 @@ class MemberConsumer:
         self._cluster, self._kernel = cluster, cluster.kernel
         self._on: dict[str, Callback] = {}
         self._fetches: dict[int, _Fetch] = {}
+        self._paused: set[int] = set()
         self._member_id = ""
         self._membership: Membership | None = None
         self._wanted: frozenset[int] | None = None
@@ -204,10 +204,9 @@ class MemberConsumer:
     # --- fetching ---
 
     def _set_paused(self, partitions: list[TopicPartition], *, paused: bool) -> None:
-        for partition in partitions:
-            fetch = self._fetches.get(partition.partition)
-            if fetch is not None:
-                fetch.paused = paused
+        """To the client a pause is the application's: it is accepted for, and outlives, any assignment."""
+        numbers = {partition.partition for partition in partitions}
+        self._paused = self._paused | numbers if paused else self._paused - numbers
 
     def _next(self) -> SimulatedMessage | None:
         """A record, or the end of a partition, from whichever comes first this time."""
@@ -217,7 +216,7 @@ class MemberConsumer:
         first = self._kernel.random.randrange(len(numbers)) if len(numbers) > 1 else 0
         for number in (*numbers[first:], *numbers[:first]):
             fetch = self._fetches[number]
-            if not fetch.paused:
+            if number not in self._paused:
                 message = self._fetch(number, fetch)
                 if message is not None:
                     return message

@@ -294,6 +294,18 @@ def silent_loss_not_noticed(patch: Patch) -> None:
 
 
 @mutant()
+def pause_outlives_the_assignment(patch: Patch) -> None:
+    """A partition that was paused when it was taken away stays so when it comes back: nothing is heard of it."""
+    from tests.simulation.member import MemberConsumer
+
+    def resume(original: Any, self: MemberConsumer, partitions: list[Any]) -> None:
+        fetches = self._fetches
+        original(self, [p for p in partitions if p.partition in fetches and fetches[p.partition].placed])
+
+    _around(patch, MemberConsumer, "resume", resume)
+
+
+@mutant()
 def commit_without_membership(patch: Patch) -> None:
     """Offsets are sent without a member id: the broker cannot tell a zombie."""
 
