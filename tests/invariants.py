@@ -27,7 +27,7 @@ from schemas.codec import (
 )
 from schemas.registry import Registry
 from tests import oracle
-from tests.kafka import eventually
+from tests.kafka import answered, eventually
 
 POLICIES = Path(scoring.__file__).parent / "policies"
 TOLERANCE = 1e-12
@@ -52,14 +52,15 @@ class Topics:
         """The ends of the events topic's partitions."""
         topic = self.settings.topics.events
         numbers = list(self.admin.list_topics(topic, timeout=10).topics[topic].partitions)
-        return end_offsets(self.admin, topic, numbers, isolation)
+        return answered(lambda: end_offsets(self.admin, topic, numbers, isolation))
 
     def committed(self) -> dict[int, int]:
         """The group's committed offsets; partitions without one are left out."""
         consumer = self._consumer("read_committed")
         try:
             asked = [TopicPartition(self.settings.topics.events, number) for number in self.ends()]
-            return {p.partition: p.offset for p in consumer.committed(asked, timeout=30) if p.offset >= 0}
+            found = answered(lambda: consumer.committed(asked, timeout=30))
+            return {p.partition: p.offset for p in found if p.offset >= 0}
         finally:
             consumer.close()
 

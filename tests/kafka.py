@@ -6,12 +6,14 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 PATIENCE_S = 30.0
+T = TypeVar("T")
 
 
 class Namespace:
@@ -52,6 +54,18 @@ class Namespace:
         if own:
             for deleted in self.admin.delete_topics(own).values():
                 deleted.result(PATIENCE_S)
+
+
+def answered(ask: Callable[[], T], *, within_s: float = PATIENCE_S) -> T:
+    """The brokers' answer: what was just created, or led by another broker before, is not known everywhere at once."""
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            return ask()
+        except KafkaException:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.2)
 
 
 def eventually(condition: Callable[[], object], *, within_s: float = PATIENCE_S, every_s: float = 0.05) -> None:

@@ -32,7 +32,7 @@ from tests.faults.instances import lags
 from tests.faults.traffic import flowing, simulate
 from tests.faults.watcher import CommittedOffsets, Watcher
 from tests.invariants import Found, Topics, offset_of, partition_of
-from tests.kafka import Namespace, eventually
+from tests.kafka import Namespace, answered, eventually
 from tests.scorer import Scorer
 
 UNCAPPED = """
@@ -199,8 +199,10 @@ class Scenario:
         numbers = list(range(self.settings.topics.partitions))
         found = []
         for topic in topics:
-            stable = end_offsets(self._admin, topic, numbers, IsolationLevel.READ_COMMITTED)
-            high = end_offsets(self._admin, topic, numbers, IsolationLevel.READ_UNCOMMITTED)
+            stable, high = (
+                answered(partial(end_offsets, self._admin, topic, numbers, isolation))
+                for isolation in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED)
+            )
             found += [f"{topic}-{number}" for number in numbers if stable[number] != high[number]]
         return found
 

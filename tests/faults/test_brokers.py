@@ -33,7 +33,13 @@ def oldest_s(scorer: Scorer) -> float:
     return max((v for name, v in samples.items() if name.startswith("lead_scorer_consumer_lag_seconds")), default=0.0)
 
 
-@pytest.mark.parametrize("harm", [LocalProcess.stop, LocalProcess.kill], ids=["stopped", "killed"])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        pytest.param(LocalProcess.stop, id="stopped", marks=pytest.mark.long),
+        pytest.param(LocalProcess.kill, id="killed"),
+    ],
+)
 def test_a_broker_that_is_away_is_waited_for(
     fault_kafka: FaultKafka, tmp_path: Path, seed: int, harm: Callable[[LocalProcess], None]
 ) -> None:
@@ -75,6 +81,7 @@ def test_a_broker_may_freeze_for_longer_than_its_patience(fault_kafka: FaultKafk
         scenario.check(scorer)
 
 
+@pytest.mark.long
 def test_a_request_to_stop_does_not_wait_for_the_broker(fault_kafka: FaultKafka, tmp_path: Path, seed: int) -> None:
     """With the broker gone SIGTERM ends with 0 within 10 s; the last line says what stayed uncommitted."""
     with scenario_on(fault_kafka, tmp_path, seed, "stop") as scenario:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.faults.scenario import Scenario, client
 from tests.faults.servers import FaultKafka, scenario_on
 from tests.kafka import eventually
@@ -24,6 +26,7 @@ def proxied(scenario: Scenario, kafka: FaultKafka, **environ: str) -> Scorer:
     return scenario.scorer("a", LEAD_SCORER__KAFKA__BOOTSTRAP_SERVERS=kafka.proxied, **environ).start()
 
 
+@pytest.mark.long
 def test_connections_may_break_at_any_moment(fault_kafka: FaultKafka, tmp_path: Path, seed: int) -> None:
     """Reset at random moments, mostly inside a transaction, and cut for a while: each result is there once."""
     with scenario_on(fault_kafka, tmp_path, seed, "resets") as scenario, fault_kafka.proxy() as proxy:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
@@ -49,6 +50,7 @@ def grant(admin: AdminClient, kind: ResourceType, name: str, *operations: AclOpe
         admin.create_acls([binding])[binding].result(30)
 
 
+@pytest.mark.long
 def test_a_missing_dead_letter_topic_ends_the_service(fault_kafka: FaultKafka, tmp_path: Path, seed: int) -> None:
     """Exit 2, while running after some tries and at start at once; the reason names the command that mends it."""
     with scenario_on(fault_kafka, tmp_path, seed, "missing") as scenario:
