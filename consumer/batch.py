@@ -112,6 +112,14 @@ class Batch:
             batch = batch.parent
         return False
 
+    def take(self, records: list[Record]) -> None:
+        """Makes records part of this batch, in offset order for each partition."""
+        self.records += records
+        next_offsets, log_times_ms = self.next_offsets, self.log_times_ms
+        for partition, offset, append_ms, _, _, _ in records:
+            next_offsets[partition] = offset + 1
+            log_times_ms[partition] = append_ms
+
     def put(self, partition: int, lead_id: str, profile: Profile | None) -> None:
         """Makes a changed profile part of this batch; None forgets the lead."""
         overlay = self.profiles.get(partition)

@@ -309,13 +309,16 @@ class Loop:
 
     def _admit(self, records: list[Record]) -> None:
         partitions = self.assignment.partitions
+        size_bytes = 0
         for record in records:
-            partition = partitions.get(record.partition)
-            if partition is None or partition.phase is not Phase.ACTIVE or record.offset < partition.position:
+            number, offset, _, key, value, _ = record
+            partition = partitions.get(number)
+            if partition is None or partition.phase is not Phase.ACTIVE or offset < partition.position:
                 continue  # of an earlier assignment, or from before a rewind
-            partition.position = record.offset + 1
+            partition.position = offset + 1
             self._gathered.append(record)
-            self._gathered_bytes += record.size_bytes
+            size_bytes += len(key or b"") + len(value or b"")
+        self._gathered_bytes += size_bytes
 
     def _prepare(self) -> None:
         if not self._gathered or (self._open is not None and self._open.limit is not None):

@@ -6,6 +6,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import itemgetter
 from time import perf_counter
 from typing import Any, Protocol, cast
 
@@ -32,6 +33,7 @@ from scoring.scorer import Scorer, Verdicts
 SYSTEMATIC_RECORDS = 10
 """When every one of so many records fails, it is not the records' fault."""
 NO_REASONS: list[dict[str, Any]] = []
+_IDENTITY = itemgetter("lead_id", "event_id", "event_type", "occurred_at")
 
 
 class Stages(Protocol):
@@ -200,8 +202,7 @@ class Processor:
             batch.limit = batch.guard.limit_error()
             return
         message = f"the scorer failed on this record in {_place(error)}"
-        batch.records.append(record)
-        batch.next_offsets[record.partition] = record.offset + 1
+        batch.take([record])
         self._bury_as(batch, self._dead_letter(record, "process", INTERNAL_ERROR, type(error).__name__, message))
 
     def _read(self, record: Record) -> LeadEvent | Output:
@@ -245,25 +246,24 @@ class Processor:
                 self._bury_as(batch, outcome)
                 continue
             event: LeadEvent = outcome  # type: ignore[assignment]
+            partition, offset, append_ms, _, _, _ = record
             lead_id = event["lead_id"]
-            known = batch.profile(record.partition, lead_id)
-            if known is not None and record.offset <= known.last_offset:
+            known = batch.profile(partition, lead_id)
+            if known is not None and offset <= known.last_offset:
                 raise self._went_back(record, known)
-            folded = fold(known, event, record.offset, record.append_ms, self._memory)
+            folded = fold(known, event, offset, append_ms, self._memory)
             if folded is None:
                 duplicates += 1
                 continue
-            profile = folded.profile
-            batch.put(record.partition, lead_id, profile)
+            profile, previous_activity_at = folded
+            batch.put(partition, lead_id, profile)
             if event["event_type"] == "PROFILE_UPDATE":
                 batch.gates.add_update(profile)
-            observations.append(profile, event["occurred_at"], folded.previous_activity_at)
+            observations.append(profile, event["occurred_at"], previous_activity_at)
             accepted.records.append(record)
             accepted.events.append(event)
             accepted.profiles.append(profile)
-        batch.records += records
-        batch.next_offsets.update({record.partition: record.offset + 1 for record in records})
-        batch.log_times_ms.update((record.partition, record.append_ms) for record in records)
+        batch.take(records)
         batch.tally.results["duplicate"] += duplicates
         return accepted, observations
 
@@ -327,8 +327,7 @@ class Processor:
             columns["reasons"] = [explained.get(row, NO_REASONS) for row in range(len(routes))]
         to_decisions, to_actions, add = self._to.decisions, self._to.actions, batch.outputs.append
         values = self._encode_decisions(columns)
-        for record, route, value in zip(accepted.records, routes, values, strict=True):
-            partition, _, _, key, _, _ = record
+        for (partition, _, _, key, _, _), route, value in zip(accepted.records, routes, values, strict=True):
             add(new(Output, (to_decisions, partition, key, value, decided_at, None)))
             if route.publish:
                 add(new(Output, (to_actions[route.decision], partition, key, value, decided_at, None)))
@@ -343,15 +342,15 @@ class Processor:
         decided_at: int,
     ) -> dict[str, Column]:
         """All fields of the decisions but the reasons."""
-        records, events, topic = accepted.records, accepted.events, self._to.events
-        by_model, version = verdicts.by_model.tolist(), verdicts.model_version
-        append_ms = np.array([record.append_ms for record in records], dtype=np.float64)
+        topic, by_model, version = self._to.events, verdicts.by_model.tolist(), verdicts.model_version
+        partitions, offsets, append_ms, _, _, _ = map(list, zip(*accepted.records, strict=True))
+        lead_ids, event_ids, event_types, occurred_at = map(list, zip(*map(_IDENTITY, accepted.events), strict=True))
         return {
-            "decision_id": [f"{topic}-{record.partition}-{record.offset}" for record in records],
-            "lead_id": [event["lead_id"] for event in events],
-            "event_id": [event["event_id"] for event in events],
-            "event_type": [event["event_type"] for event in events],
-            "occurred_at": [event["occurred_at"] for event in events],
+            "decision_id": [f"{topic}-{number}-{offset}" for number, offset in zip(partitions, offsets, strict=True)],
+            "lead_id": lead_ids,
+            "event_id": event_ids,
+            "event_type": event_types,
+            "occurred_at": occurred_at,
             "decided_at": Same(decided_at),
             "score": verdicts.scores,
             "decision": Few([route.decision for route in routes]),
@@ -363,10 +362,10 @@ class Processor:
             "fallback_reason": Few(verdicts.fallback_reasons),
             "action_published": [route.publish for route in routes],
             "features": matrix,
-            "latency_ms": np.maximum(decided_at - append_ms, 0.0),
+            "latency_ms": np.maximum(decided_at - np.array(append_ms, dtype=np.float64), 0.0),
             "source_topic": Same(topic),
-            "source_partition": [record.partition for record in records],
-            "source_offset": [record.offset for record in records],
+            "source_partition": partitions,
+            "source_offset": offsets,
         }
 
     def _count(self, accepted: _Accepted, verdicts: Verdicts, routes: list[Route], batch: Batch) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas import reading, released
+from schemas.compiled_reading import compiled_reader
 from schemas.compiling import UNSURE, compiled_writer
 from schemas.errors import (
     RegistryRefusedError,
@@ -144,7 +145,10 @@ class Codec:
     def _reader(self, head: bytes) -> Read:
         """The reader for a head that was not seen before."""
         try:
-            read = reader_of(self._by_id(head) if head[0] == _CONFLUENT else _by_fingerprint(head), self._schema)
+            writer = self._by_id(head) if head[0] == _CONFLUENT else _by_fingerprint(head)
+            read = reader_of(writer, self._schema)
+            if writer.fingerprint == self.fingerprint:
+                read = compiled_reader(self._schema, read)
         except UnresolvableError as error:
             read = reading.refusal(f"the writer's schema does not resolve to {self._name}: {error}")
         self._readers[head] = read

@@ -33,6 +33,10 @@ _LOW: Final = (1 << 14) - 1
 SHORT: Final = tuple(bytes([raw]) if raw < 0x80 else bytes([raw & 0x7F | 0x80, raw >> 7]) for raw in range(_LOW + 1))
 """Variable-length numbers below 2^14, to be followed by nothing."""
 _SMALL_END: Final = (_LOW + 1) // 2
+_MIDDLE_END: Final = 1 << 27
+"""Below, a number takes two to four bytes: offsets."""
+_LARGE_END: Final = 1 << 41
+"""From there to here five or six: times until 2039."""
 _MORE: Final = tuple(bytes([raw & 0x7F | 0x80, raw >> 7 | 0x80]) for raw in range(_LOW + 1))
 """14 bits of a longer number, to be followed by the rest."""
 
@@ -75,7 +79,7 @@ class Body:
         self.schema, self._label = schema, label
         self.lines: list[str] = []
         self.names: dict[str, Any] = {
-            "SHORT": SHORT, "Unsure": Unsure, "join": b"".join, "number": _number, "utf8": str.encode,
+            "SHORT": SHORT, "MORE": _MORE, "Unsure": Unsure, "join": b"".join, "number": _number, "utf8": str.encode,
         }  # fmt: skip
         self._count = 0
 
@@ -163,8 +167,13 @@ def _scalar(body: Body, kind: str, value: str) -> list[str]:
     low, high = _RANGES[kind]
     body.refuse_unless(f"{value}.__class__ is int and {low} <= {value} <= {high}")
     if kind == "timestamp-millis":
-        return [f"number({value})"]
-    return [f"(SHORT[{value} << 1] if 0 <= {value} < {_SMALL_END} else number({value}))"]
+        usual = f"MORE[(raw := {value} << 1) & {_LOW}] + MORE[raw >> 14 & {_LOW}] + SHORT[raw >> 28]"
+        return [f"({usual} if {_MIDDLE_END} <= {value} < {_LARGE_END} else number({value}))"]
+    middle = f"MORE[{value} << 1 & {_LOW}] + SHORT[{value} >> 13]"
+    return [
+        f"(SHORT[{value} << 1] if 0 <= {value} < {_SMALL_END} else "
+        f"{middle} if 0 < {value} < {_MIDDLE_END} else number({value}))"
+    ]
 
 
 def packed(body: Body, parts: Iterable[str]) -> list[str]:

@@ -6,8 +6,9 @@ would have to visit, and a lead costs under 600 bytes with 32 remembered event i
 
 import struct
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final
 
 import xxhash
@@ -258,29 +259,20 @@ def to_record(lead_id: str, group_id: str, profile: Profile) -> dict[str, Any]:
     }
 
 
+_FIELD_NAMES: Final = tuple(field.name for field in fields(Profile))
+_FIELDS: Final = attrgetter(*_FIELD_NAMES)
+
+
 def to_columns(profiles: list[Profile]) -> dict[str, list[Any]]:
-    """The fields of `to_record` for many profiles at once, but the lead and the group; ids stay packed.
+    """The fields of `to_record` for many profiles (at least one) at once, but the lead and the group; ids stay packed.
 
     Example:
         >>> columns = to_columns([Profile(page_visits=2, recent_event_ids=bytes(8)), Profile()])
         >>> columns["page_visits"], columns["recent_event_ids"] == [bytes(8), b""]
         ([2, 0], True)
     """
-    return {
-        "page_visits": [profile.page_visits for profile in profiles],
-        "email_opens": [profile.email_opens for profile in profiles],
-        "demo_requests": [profile.demo_requests for profile in profiles],
-        "company_headcount": [profile.company_headcount for profile in profiles],
-        "created_at": [profile.created_at for profile in profiles],
-        "contactable": [profile.contactable for profile in profiles],
-        "last_activity_at": [profile.last_activity_at for profile in profiles],
-        "last_action": [profile.last_action for profile in profiles],
-        "last_action_band": [profile.last_action_band for profile in profiles],
-        "last_action_at": [profile.last_action_at for profile in profiles],
-        "recent_event_ids": [profile.recent_event_ids for profile in profiles],
-        "last_offset": [profile.last_offset for profile in profiles],
-        "last_seen_at": [profile.last_seen_at for profile in profiles],
-    }
+    columns = map(list, zip(*map(_FIELDS, profiles), strict=True))
+    return dict(zip(_FIELD_NAMES, columns, strict=True))
 
 
 def from_record(datum: dict[str, Any], dedup_window: int | None = None) -> tuple[str, str, Profile]:
