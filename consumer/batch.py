@@ -59,6 +59,8 @@ class Batch:
         self.profiles: dict[int, dict[str, Profile | None]] = {}
         self.records: list[Record] = []
         self.outputs: list[Output] = []
+        self.changelog: list[Output] | None = None
+        """What `profiles` are written as, once that was worked out."""
         self.next_offsets: dict[int, int] = {}
         self.log_times_ms: dict[int, int] = {}
         """By partition, the append time of its last record."""
@@ -76,6 +78,7 @@ class Batch:
 
     def absorb(self, child: Batch) -> None:
         """Makes what a child did part of this batch."""
+        self.changelog = None
         for partition, profiles in child.profiles.items():
             self.profiles.setdefault(partition, {}).update(profiles)
         self.records += child.records
@@ -122,6 +125,7 @@ class Batch:
 
     def put(self, partition: int, lead_id: str, profile: Profile | None) -> None:
         """Makes a changed profile part of this batch; None forgets the lead."""
+        self.changelog = None
         overlay = self.profiles.get(partition)
         if overlay is None:
             overlay = self.profiles[partition] = {}

@@ -126,6 +126,8 @@ class Loop:
                 self._prepare()
             if self._in_flight is None:
                 self._transact()
+            elif self._open is not None and self._room() <= 0:
+                self._processor.changelog(self._open)  # while Kafka works, not between two transactions
 
     def finish(self, deadline_s: float) -> bool:
         """Commits what was prepared and takes nothing more.

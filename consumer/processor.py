@@ -126,7 +126,15 @@ class Processor:
         self._dead_letter_limit_bytes = self._to.dead_letter_max_bytes if certain else self._to.producer_max_bytes
 
     def changelog(self, batch: Batch) -> list[Output]:
-        """One `LeadProfile` for each lead that the batch changed, a tombstone for each that it forgot."""
+        """One `LeadProfile` for each lead that the batch changed, a tombstone for each that it forgot.
+
+        Worked out once, unless the batch has changed since.
+        """
+        if batch.changelog is None:
+            batch.changelog = self._changelog(batch)
+        return batch.changelog
+
+    def _changelog(self, batch: Batch) -> list[Output]:
         now_ms, topic = self._clock.now_ms(), self._to.profiles
         changed = [
             (partition, lead_id, profile)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from schemas import reading, released
 from schemas.compiled_reading import compiled_reader
-from schemas.compiling import UNSURE, compiled_writer
+from schemas.compiled_writing import UNSURE, compiled_writer
 from schemas.errors import (
     RegistryRefusedError,
     RegistryUnavailableError,

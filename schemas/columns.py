@@ -1,6 +1,6 @@
 """Many records of a schema at once, given as columns: what all rows share is encoded once, and no row is ever a dict.
 
-The function that does it is generated, as `schemas.compiling` does it for one record, for each combination of kinds of
+The function that does it is generated, as `schemas.compiled_writing` does it for one record, for each combination of kinds of
 columns. It judges as little: what it is not sure of is written row by row, by the definition.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.compiling import SHORT, Body, packed, parts_of
+from schemas.compiled_writing import SHORT, Body, packed, parts_of
 from schemas.released import Schema
 
 LONG_BYTES: Final = 8
@@ -64,7 +64,7 @@ class ColumnWriter:
         """The encoded rows, each after `head`.
 
         Raises:
-            Exception: One of `compiling.UNSURE`; `rows` and the definition decide then.
+            Exception: One of `compiled_writing.UNSURE`; `rows` and the definition decide then.
         """
         kinds = tuple(type(columns[name]) for name in self._fields)
         if len(columns) != len(kinds):

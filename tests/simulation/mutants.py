@@ -439,6 +439,27 @@ def rebuilt_without_tombstones(patch: Patch) -> None:
     _around(patch, Loop, "_start_offsets", start)
 
 
+# --- the changelog ---
+
+
+@mutant()
+def changelog_before_the_batch_is_whole(patch: Patch) -> None:
+    """The changelog that was worked out ahead is kept though the batch has grown since."""
+
+    def absorb(original: Any, self: Batch, child: Batch) -> None:
+        early = self.changelog
+        original(self, child)
+        self.changelog = early
+
+    def prepare(original: Any, self: Processor, records: list[Record], batch: Batch) -> None:
+        for at in range(0, len(records), 2):
+            original(self, records[at : at + 2], batch)
+            self.changelog(batch)
+
+    _around(patch, Batch, "absorb", absorb)
+    _around(patch, Processor, "prepare", prepare)
+
+
 # --- the ends of transactions ---
 
 

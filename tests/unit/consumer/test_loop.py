@@ -430,6 +430,18 @@ def test_a_full_batch_is_not_polled_for() -> None:
     assert bench.source.asked == [(BUSY_POLL_S, 0)]
 
 
+def test_a_full_batch_is_encoded_while_the_one_before_is_committed() -> None:
+    """Nothing but the transaction is left to do once the one in flight has ended."""
+    bench = Bench(max_batch=SLICE_RECORDS).reading(0)
+    bench.give(*visits(0, SLICE_RECORDS)).turn()
+    bench.give(*visits(SLICE_RECORDS, SLICE_RECORDS)).turn()
+    bench.clock.sleep(1.0)
+    bench.commit()
+    first, second = (bench.outputs(PROFILES, number)[0].timestamp_ms for number in (0, 1))
+    assert (first, second) == (START_MS, START_MS)
+    assert bench.sent[1] == {0: 2 * SLICE_RECORDS}
+
+
 def test_a_committed_batch_lets_go_of_the_one_before(bench: Bench) -> None:
     """Else every batch since the start would stay in memory."""
     bench.reading(0).give(*visits(0, 1)).turn()

@@ -234,6 +234,18 @@ def test_the_changelog_leaves_out_what_did_not_change() -> None:
     assert bench.processor.changelog(batch) == []
 
 
+def test_the_changelog_is_worked_out_once_for_what_is_in_the_batch() -> None:
+    """Ahead of its time, as it may be: records and tombstones that come later are in it all the same."""
+    bench = Bench()
+    batch = bench.prepared(event_record(0, lead_id="a"))
+    early = bench.processor.changelog(batch)
+    assert bench.processor.changelog(batch) is early
+    bench.processor.prepare([event_record(1, lead_id="b")], batch)
+    assert [output.key for output in bench.processor.changelog(batch)] == [b"a", b"b"]
+    batch.put(0, "c", None)
+    assert [output.key for output in bench.processor.changelog(batch)] == [b"a", b"b", b"c"]
+
+
 # --- counts ---
 
 

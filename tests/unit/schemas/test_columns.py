@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from schemas import released
 from schemas.codec import Codec, UnwritableError
 from schemas.columns import Column, ColumnWriter, Few, PackedLongs, Same
-from schemas.compiling import UNSURE
+from schemas.compiled_writing import UNSURE
 from tests.unit.schemas.data import EVENT, data_of
 from tests.unit.schemas.test_compiling import LONGS, PROFILE
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schemas import released
 from schemas.codec import Codec
-from schemas.compiling import UNSURE, compiled_writer, source
+from schemas.compiled_writing import UNSURE, compiled_writer, source
 from schemas.released import Schema, parse
 from schemas.writing import writer_of
 from tests.unit.schemas.data import EVENT, data_of
