@@ -1,7 +1,7 @@
 """Many records of a schema at once, given as columns: what all rows share is encoded once, and no row is ever a dict.
 
-The function that does it is generated, as `schemas.compiled_writing` does it for one record, for each combination of kinds of
-columns. It judges as little: what it is not sure of is written row by row, by the definition.
+The function that does it is generated, as `schemas.compiled_writing` does it for one record, for each combination of
+kinds of columns. It judges as little: what it is not sure of is written row by row, by the definition.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Avro's binary encoding, written strictly: what a field's type does not admit is refused, never converted.
 
 Why not fastavro's writer: it takes 1.5 for a long, True for an int, 2**40 for an int and anything for a boolean or a
-double, and costs more (docs/schemas.md has the figures). This is the definition; `schemas.compiled_writing` makes it fast.
+double, and costs more (docs/schemas.md has the figures). This is the definition; `schemas.compiled_writing` makes it
+fast.
 """
 
 from collections.abc import Callable

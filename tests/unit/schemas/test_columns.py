@@ -15,7 +15,7 @@ from schemas.codec import Codec, UnwritableError
 from schemas.columns import Column, ColumnWriter, Few, PackedLongs, Same
 from schemas.compiled_writing import UNSURE
 from tests.unit.schemas.data import EVENT, data_of
-from tests.unit.schemas.test_compiling import LONGS, PROFILE
+from tests.unit.schemas.test_compiled_writing import LONGS, PROFILE
 
 FEATURES = [field["name"] for field in released.current("decision").named["lead.Features"]["fields"]]
 NAMES = st.sampled_from([None, "nurture", "contact_now", "ä" * 70])
