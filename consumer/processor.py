@@ -20,7 +20,7 @@ from consumer.start import REBUILD_HINT
 from runtime.clock import Clock
 from runtime.errors import FatalError, StateError
 from schemas.codec import Codec, UndecodableError, UnknownSchemaError
-from schemas.columns import Column, Few, PackedLongs, Same
+from schemas.columns import Column, Few, PackedLongs, Same, Shared
 from schemas.registry import RegistryUnavailableError
 from scoring.events import LeadEvent
 from scoring.features import Observations, features, rule_scores
@@ -332,7 +332,7 @@ class Processor:
         columns = self._decision_columns(accepted, matrix, baseline, verdicts, routes, decided_at)
         columns["reasons"] = Same(NO_REASONS)
         if explained:
-            columns["reasons"] = [explained.get(row, NO_REASONS) for row in range(len(routes))]
+            columns["reasons"] = Shared([explained.get(row, NO_REASONS) for row in range(len(routes))])
         to_decisions, to_actions, add = self._to.decisions, self._to.actions, batch.outputs.append
         values = self._encode_decisions(columns)
         for (partition, _, _, key, _, _), route, value in zip(accepted.records, routes, values, strict=True):

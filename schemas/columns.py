@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.compiled_writing import SHORT, Body, packed, parts_of
+from schemas.compiled_writing import SHORT, Body, array_writer, packed, parts_of
 from schemas.released import Schema
 
 LONG_BYTES: Final = 8
@@ -35,13 +35,19 @@ class Few(NamedTuple):
     values: Sequence[str | None]
 
 
+class Shared(NamedTuple):
+    """A column of arrays of records, where rows often have the very same list."""
+
+    values: Sequence[list[dict[str, Any]]]
+
+
 class PackedLongs(NamedTuple):
     """A column of arrays of longs, each as bytes: 8 for a number, signed, big-endian."""
 
     values: Sequence[bytes]
 
 
-Column = list[Any] | NDArray[np.float64] | Same | Few | PackedLongs
+Column = list[Any] | NDArray[np.float64] | Same | Few | Shared | PackedLongs
 """A field's values by row: a list; for doubles `(n,)`, for a record of k doubles `(n, k)`, float64; or one of those."""
 
 Columns = Mapping[str, Column]
@@ -89,7 +95,7 @@ class ColumnWriter:
     def _values(self, name: str, column: Any) -> Iterable[Any]:
         if isinstance(column, PackedLongs):
             return [list(struct.unpack(f">{len(value) // LONG_BYTES}q", value)) for value in column.values]
-        if isinstance(column, Few):
+        if isinstance(column, Few | Shared):
             return column.values
         if isinstance(column, np.ndarray) and column.ndim == 2:
             names = _fields_of(self._fields[name], self._schema)
@@ -138,6 +144,9 @@ class _Function:
             ]
         elif kind is Few:
             self._few(column, avro_type)
+        elif kind is Shared:
+            write = self._once.constant(array_writer(avro_type["items"], self._once.schema))
+            self._walk(f"{self._once.constant(_each_list_once)}({column}.values, {write})")
         elif kind is PackedLongs:
             self._walk(f"{self._once.constant(packed_longs)}({column}.values)")
         elif kind is np.ndarray:
@@ -192,6 +201,18 @@ class _Function:
         value = self._once.variable()
         self._once.lines.append(f"{value} = join(({', '.join(texts)},))")
         return value
+
+
+def _each_list_once(values: Sequence[list[Any]], write: Callable[[list[Any]], bytes]) -> list[bytes]:
+    """The bytes of each row; lists are told apart by what they are, not by what is in them."""
+    known: dict[int, bytes] = {}
+    rows = []
+    for value in values:
+        row = known.get(id(value))
+        if row is None:
+            row = known[id(value)] = write(value)
+        rows.append(row)
+    return rows
 
 
 def _width(avro_type: Any, schema: Schema) -> int:

@@ -132,7 +132,7 @@ def parts_of(body: Body, avro_type: Any, value: str) -> list[str]:
         case {"type": "array", "items": "long"}:
             return [f"{body.constant(_longs)}({value})"]
         case {"type": "array", "items": items}:
-            return [f"{body.constant(_array(items, body.schema))}({value})"]
+            return [f"{body.constant(array_writer(items, body.schema))}({value})"]
         case {"type": kind}:
             return _scalar(body, avro_type.get("logicalType", kind), value)
         case _:
@@ -197,7 +197,8 @@ def _number(value: int) -> bytes:
     return out + SHORT[raw]
 
 
-def _array(items: Any, schema: Schema) -> Callable[[Any], bytes]:
+def array_writer(items: Any, schema: Schema) -> Callable[[Any], bytes]:
+    """The function that writes an array of records."""
     if not isinstance(items, dict) or items["type"] != "record":
         raise NotImplementedError(f"compiling an array of {items}")
     item = compiled_writer(Schema(items, schema.named, b""))

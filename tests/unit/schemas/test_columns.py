@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from schemas import released
 from schemas.codec import Codec, UnwritableError
-from schemas.columns import Column, ColumnWriter, Few, PackedLongs, Same
+from schemas.columns import Column, ColumnWriter, Few, PackedLongs, Same, Shared
 from schemas.compiled_writing import UNSURE
 from tests.unit.schemas.data import EVENT, data_of
 from tests.unit.schemas.test_compiled_writing import LONGS, PROFILE
@@ -66,6 +66,15 @@ def test_what_is_the_same_is_written_in_every_row(names: list[str | None], group
     }
     rows = [{**PROFILE, "group_id": group, "last_action": name, "recent_event_ids": ids} for name in names]
     assert codec.encode_columns(profiles(len(names)) | shared) == [codec.encode(row) for row in rows]
+
+
+@given(rows=st.lists(data_of(released.current("decision")), min_size=1, max_size=3), order=st.lists(st.integers(0, 2)))
+def test_lists_that_rows_share_are_written_for_each(rows: list[dict[str, Any]], order: list[int]) -> None:
+    """The very same list in several rows, and equal ones that are not the same."""
+    codec = Codec("decision")
+    several = [rows[at % len(rows)] for at in [0, *order]]
+    shared = Shared([row["reasons"] if at % 2 else list(row["reasons"]) for at, row in enumerate(several)])
+    assert codec.encode_columns(columns_of(several) | {"reasons": shared}) == [codec.encode(row) for row in several]
 
 
 @given(rows=st.lists(LONGS, min_size=1, max_size=9))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
@@ -126,6 +127,30 @@ def test_reasons_add_up_to_the_log_odds(tmp_path: Path) -> None:
     scores = model.predict(model.arrange(rows))
     totals = [model.base_log_odds + sum(r["contribution"] for r in reasons) for reasons in model.reasons(rows)]
     np.testing.assert_allclose(totals, np.log(scores / (1 - scores)), atol=2e-5)
+
+
+def test_rows_that_are_alike_are_explained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They get the same reasons in whatever company; memory for that is bounded."""
+    monkeypatch.setattr("scoring.model.EXPLAINED_MAX", 20)
+    rows = bundles.made_up_rows(60, seed=9)
+    expected = loaded(tmp_path / "fresh").reasons(rows)
+    model = loaded(tmp_path / "asked")
+    explain = model._attributions.contributions
+    asked: list[int] = []
+
+    def contributions(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        asked.append(len(rows))
+        return explain(rows)
+
+    monkeypatch.setattr(model._attributions, "contributions", contributions)
+    first = model.reasons(np.concatenate([rows[:10], rows[5:15], rows[:1]]))
+    assert first == [*expected[:10], *expected[5:15], *expected[:1]]
+    assert model.reasons(rows[:15][::-1]) == expected[:15][::-1]
+    assert asked == [15]
+    assert [model.reasons(rows[at : at + 10]) for at in range(0, 60, 10)] == [
+        expected[at : at + 10] for at in range(0, 60, 10)
+    ]
+    assert len(model._explained) <= 30
 
 
 def test_reasons_come_by_falling_contribution(tmp_path: Path) -> None:
