@@ -7,7 +7,7 @@ import re
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -281,15 +281,13 @@ class Settings(Section):
     drills: Drills = Field(default_factory=Drills)
     logging: Logging = Field(default_factory=Logging)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _slow_is_past_the_deadline(cls, data: Any) -> Any:
+    @model_validator(mode="after")
+    def _slow_is_past_the_deadline(self) -> Self:
         """A call is slow when it passes its deadline, unless `breaker.slow_ms` says otherwise."""
-        budget, breaker = data.get("budget"), data.get("breaker", {})
-        deadline = budget.get("inference_ms") if isinstance(budget, Mapping) else getattr(budget, "inference_ms", None)
-        if isinstance(deadline, int | float) and isinstance(breaker, Mapping) and "slow_ms" not in breaker:
-            return {**data, "breaker": {**breaker, "slow_ms": deadline}}
-        return data
+        if "slow_ms" not in self.breaker.model_fields_set:
+            breaker = self.breaker.model_copy(update={"slow_ms": self.budget.inference_ms})
+            object.__setattr__(self, "breaker", breaker)  # the sections are frozen for everybody else
+        return self
 
     @property
     def transactional_id(self) -> str:

@@ -101,6 +101,13 @@ def test_the_slow_call_follows_the_deadline() -> None:
     assert load(None, {"LEAD_SCORER__BREAKER__SLOW_MS": "30"}).breaker.slow_ms == 30
 
 
+@pytest.mark.parametrize("value", ["0", "-5", "700000", "true"])
+def test_a_deadline_that_is_not_allowed_is_one_fault(value: str) -> None:
+    """The slow call, which follows it, is not told as a fault of its own: nobody gave it."""
+    (fault,) = faults(LEAD_SCORER__BUDGET__INFERENCE_MS=value)
+    assert fault.startswith(f"budget.inference_ms = {value} ")
+
+
 def test_the_dead_letters_follow_the_events() -> None:
     """The default name of the dead letters is made of that of the events."""
     assert load(None, {"LEAD_SCORER__TOPICS__EVENTS": "crm"}).topics.dead_letters == "crm.dead-letter"
