@@ -23,7 +23,7 @@ from consumer.purge import Purge
 from consumer.records import Record
 from runtime.clock import Clock
 from runtime.errors import FatalError
-from schemas.registry import RegistryUnavailableError
+from schemas.errors import RegistryUnavailableError
 from scoring.batching import BatchController
 from scoring.stream_gates import StreamGates
 

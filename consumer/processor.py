@@ -21,7 +21,7 @@ from runtime.clock import Clock
 from runtime.errors import FatalError, StateError
 from schemas.codec import Codec, UndecodableError, UnknownSchemaError
 from schemas.columns import Column, Few, PackedLongs, Same, Shared
-from schemas.registry import RegistryUnavailableError
+from schemas.errors import RegistryUnavailableError
 from scoring.events import LeadEvent
 from scoring.features import Observations, features, rule_scores
 from scoring.fold import Memory, fold

@@ -4,7 +4,6 @@ from producer.settings import ProducerSettings
 from runtime.errors import ConfigurationError, KafkaUnavailableError
 from schemas.codec import Codec, lead_event_codec
 from schemas.errors import RegistryRefusedError, RegistryUnavailableError
-from schemas.registry import Registry
 
 
 def event_codec(settings: ProducerSettings) -> Codec:
@@ -16,6 +15,8 @@ def event_codec(settings: ProducerSettings) -> Codec:
     """
     if not settings.registry_url:
         return lead_event_codec()
+    from schemas.registry import Registry  # its HTTP client takes long to import
+
     try:
         with Registry(settings.registry_url, settings.registry_client) as registry:
             codec = lead_event_codec(f"{settings.topic}-value", registry)

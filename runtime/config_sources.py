@@ -106,7 +106,10 @@ def _is_text(annotation: Any) -> bool:
 
 
 def merge(sources: Sequence[Source]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Lays the sources over one another, the last on top; tables such as `kafka.client` are merged key by key."""
+    """Lays the sources over one another, the last on top.
+
+    Tables such as `kafka.client` are merged key by key; an empty one takes away what lies below it.
+    """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for source in sources:
@@ -123,7 +126,7 @@ def _section_over(below: Any, above: Any) -> Any:
     for key, value in above.items():
         if isinstance(value, Mapping):
             under = section.get(key)
-            section[key] = {**(under if isinstance(under, Mapping) else {}), **_flat(value)}
+            section[key] = {**(under if value and isinstance(under, Mapping) else {}), **_flat(value)}
         else:
             section[key] = value
     return section

@@ -12,7 +12,8 @@ _SECRET = re.compile(
     r"passw|passphrase|secret|credentials?$|user\.?info|jaas\.config|oauthbearer\.config|(?:^|[._])token$|key\.pem$|api\.?key",
     re.IGNORECASE,
 )
-_USERINFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+# Up to the last @, which a password may hold; an address that lacks its scheme is told as a fault, with its value.
+_USERINFO = re.compile(r"(?<=://)[^/\s]+(?=@)|\A[^/:@\s]+:[^/\s]+(?=@)")
 
 
 def is_secret(name: str) -> bool:

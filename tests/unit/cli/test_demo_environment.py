@@ -59,6 +59,13 @@ def test_the_way_in_belongs_to_a_given_broker_only() -> None:
     assert (given.kafka.client, given.schema_registry.url) == ({"security.protocol": "ssl"}, "http://registry")
 
 
+def test_the_way_in_of_a_file_belongs_to_a_given_broker_too() -> None:
+    """The configuration file is read by the demo's processes; what it says about the client does not fit either."""
+    Path("lead-scorer.toml").write_text('[kafka.client]\n"security.protocol" = "ssl"\n')
+    assert loaded({}, own_broker=True).kafka.client == {}
+    assert loaded({}, own_broker=False).kafka.client == {"security.protocol": "ssl"}
+
+
 def test_a_policy_file_is_found_from_another_folder(tmp_path: Path) -> None:
     """The service works elsewhere."""
     settings = loaded({"LEAD_SCORER__POLICY__PATH": "own.toml"}, own_broker=True)

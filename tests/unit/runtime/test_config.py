@@ -68,6 +68,12 @@ def test_client_properties_are_overridden_one_by_one() -> None:
     assert settings.kafka.client == {"linger.ms": 5, "session.timeout.ms": 6000}
 
 
+def test_an_empty_table_takes_away_what_lies_below() -> None:
+    """There is a way to say that there are no properties; a table that adds nothing would have no other use."""
+    Path("lead-scorer.toml").write_text('[kafka.client]\n"linger.ms" = 5\n')
+    assert load(None, {"LEAD_SCORER__KAFKA__CLIENT": "{}"}).kafka.client == {}
+
+
 def test_unquoted_client_properties_are_understood() -> None:
     """To TOML `session.timeout.ms = 6000` is three tables; what is meant is one property."""
     Path("lead-scorer.toml").write_text("[kafka.client]\nsession.timeout.ms = 6000\nsession.x = true\n")

@@ -57,6 +57,9 @@ def test_what_is_no_secret_is_shown(name: str) -> None:
         ),
         ("https://registry:8081/@user", "https://registry:8081/@user"),
         ("me@example", "me@example"),
+        ("https://me:w@rd@registry:8081", "https://***@registry:8081"),
+        ("me:word@registry:8081", "***@registry:8081"),
+        ("broker:9092,other:9092", "broker:9092,other:9092"),
     ],
 )
 def test_the_user_of_an_address_is_redacted(address: str, shown: str) -> None:
