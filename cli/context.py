@@ -37,7 +37,7 @@ def settings_of(ctx: typer.Context) -> "Settings":
 
 
 def _further_faults(settings: "Settings") -> list[str]:
-    """What the clients say against their properties, and what is wrong with the policy's file."""
+    """What the clients say against their properties, what is wrong with the policy, and with the topics it makes."""
     from runtime.errors import ConfigurationError
 
     faults = []
@@ -52,12 +52,26 @@ def _further_faults(settings: "Settings") -> list[str]:
             Registry(settings.schema_registry.url, settings.schema_registry.client)
         except (ValueError, OSError) as error:  # an unknown property, a certificate that is not there
             faults.append(f"schema_registry.client: {error}")
-    if settings.policy.path:
-        try:
-            policy_of(settings)
-        except ConfigurationError as error:
-            faults += [f"policy.path = {settings.policy.path}: {fault}" for fault in error.faults]
-    return faults
+    try:
+        policy = policy_of(settings)
+    except ConfigurationError as error:
+        return faults + [f"policy.path = {settings.policy.path}: {fault}" for fault in error.faults]
+    return faults + _name_faults(settings, policy)
+
+
+def _name_faults(settings: "Settings", policy: "Policy") -> list[str]:
+    """The names of some topics follow from other keys and the policy: they can be too long, or taken."""
+    from runtime.errors import ConfigurationError
+    from runtime.topic_specs import topic_specs
+
+    topics = settings.topics
+    if len({topics.events, topics.decisions, topics.profiles, topics.dead_letters}) < 4:
+        return []  # told already
+    try:
+        topic_specs(settings, policy.decisions)
+    except ConfigurationError as error:
+        return [f"topics: {fault}" for fault in error.faults]
+    return []
 
 
 def policy_of(settings: "Settings") -> "Policy":

@@ -43,6 +43,25 @@ def test_the_policy_and_the_client_are_judged_too() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "fault"),
+    [
+        ("DECISIONS", "lead.actions.nurture", "topics: lead.actions.nurture: two topics would have this name"),
+        (
+            "EVENTS",
+            "e" * 249,
+            f"topics: {'e' * 249}.dead-letter: is no legal topic name (1 to 249 of A-Z a-z 0-9 . _ -)",
+        ),
+        ("DECISIONS", "lead.events", 'topics.events = "lead.events": must all differ'),
+    ],
+)
+def test_topics_that_cannot_be_are_told_before_anything_starts(key: str, value: str, fault: str) -> None:
+    """The names that follow from prefix, policy and other names are judged with the rest."""
+    error = CliRunner().invoke(app, ["config", "check"], env={f"LEAD_SCORER__TOPICS__{key}": value}).exception
+    assert isinstance(error, ConfigurationError)
+    assert error.faults == (fault,)
+
+
 def test_the_file_of_the_option_is_taken() -> None:
     """--config stands before the subcommand."""
     Path("own.toml").write_text("[http]\nport = 1234\n")
