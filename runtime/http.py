@@ -123,6 +123,8 @@ def _cannot_listen(host: str, port: int, error: OSError) -> str:
 class _HttpServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    # The base class's 5 are full at once when many ask together; the kernel then lets the others wait for a second.
+    request_queue_size = 128
 
     def __init__(self, host: str, port: int, endpoints: Endpoints):
         self.endpoints = endpoints

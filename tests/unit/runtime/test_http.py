@@ -4,13 +4,14 @@ import http.client
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from http.client import HTTPResponse
 
 import pytest
 
 from runtime.errors import ConfigurationError
-from runtime.http import Endpoints, Server, answer
+from runtime.http import Endpoints, Server, _HttpServer, answer
 
 WELL = Endpoints(
     metrics=lambda: b"lead_scorer_events_total 1\n",
@@ -131,3 +132,10 @@ def test_a_closed_server_listens_no_longer() -> None:
     server.close()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", server.port), timeout=5)
+
+
+def test_many_can_ask_at_once() -> None:
+    """They are connected before the server comes to them: none is told to try again a second later."""
+    with ExitStack() as open_ones, _HttpServer("127.0.0.1", 0, WELL) as listening:
+        for _ in range(100):
+            open_ones.enter_context(socket.create_connection(("127.0.0.1", listening.server_port), timeout=0.9))
