@@ -1,8 +1,6 @@
 """Is there somebody to send to? Asked before work begins, so that a wrong address is not found out event by event."""
 
-from confluent_kafka import KafkaError
-
-from runtime import kafka
+from runtime import kafka, topics
 from runtime.config import Settings
 from runtime.errors import ConfigurationError
 
@@ -17,9 +15,7 @@ def require_events_topic(settings: Settings, timeout_s: float = kafka.CONNECT_TI
     admin = kafka.admin(settings)
     kafka.wait_for_broker(admin, timeout_s)
     topic = settings.topics.events
-    fault = admin.list_topics(topic, timeout=timeout_s).topics[topic].error
-    if fault is not None:
-        remedy = "Create it: lead-scorer topics create"
-        if fault.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-            remedy = "Grant the principal Write and Describe on it"
-        raise ConfigurationError(f"No topic {topic} on {settings.kafka.bootstrap_servers}: {fault.str()}. {remedy}")
+    if not topics.exists(admin, topic):
+        raise ConfigurationError(
+            f"No topic {topic} on {settings.kafka.bootstrap_servers}. Create it: lead-scorer topics create"
+        )

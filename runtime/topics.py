@@ -23,6 +23,7 @@ __all__ = [
     "check_topics",
     "create_topics",
     "describe",
+    "exists",
     "topic_faults",
     "topic_specs",
 ]
@@ -46,13 +47,23 @@ def describe(admin: AdminClient, names: Sequence[str], *, patience_s: float = PA
     deadline = time.monotonic() + patience_s
     found: dict[str, Topic] = {}
     for name in names:
-        description = _retried(
-            partial(_describe_topic, admin, name), deadline, missing=KafkaError.UNKNOWN_TOPIC_OR_PART
-        )
+        description = _description(admin, name, deadline)
         if description is not None:
             config = _config(admin, name, deadline)
             found[name] = Topic(name, str(description.topic_id), len(description.partitions), config)
     return found
+
+
+def exists(admin: AdminClient, name: str, *, patience_s: float = PATIENCE_S) -> bool:
+    """Whether there is a topic of this name.
+
+    It is described rather than looked up in the metadata: to be asked for those of one topic makes a broker with
+    `auto.create.topics.enable`, its default, create it.
+
+    Raises:
+        KafkaUnavailableError: The cluster does not answer in `patience_s`, or we may not know of the topic.
+    """
+    return _description(admin, name, time.monotonic() + patience_s) is not None
 
 
 def check_topics(admin: AdminClient, specs: Sequence[TopicSpec]) -> list[str]:
@@ -132,6 +143,12 @@ def _create_topic(admin: AdminClient, topic: NewTopic) -> "Future[Any]":
     return admin.create_topics([topic], operation_timeout=REQUEST_TIMEOUT_S)[topic.topic]
 
 
+def _description(admin: AdminClient, name: str, deadline: float) -> Any:
+    """What the cluster says about a topic; None if it has none of this name."""
+    ask = partial(_describe_topic, admin, name)
+    return _retried(ask, deadline, topic=name, missing=KafkaError.UNKNOWN_TOPIC_OR_PART)
+
+
 def _describe_topic(admin: AdminClient, name: str) -> "Future[Any]":
     return admin.describe_topics(TopicCollection([name]), request_timeout=REQUEST_TIMEOUT_S)[name]
 
@@ -156,7 +173,12 @@ def _config(admin: AdminClient, name: str, deadline: float) -> dict[str, str] | 
 
 
 def _retried(
-    ask: Callable[[], "Future[Any]"], deadline: float, *, missing: int | None = None, refused_is_fatal: bool = True
+    ask: Callable[[], "Future[Any]"],
+    deadline: float,
+    *,
+    topic: str = "",
+    missing: int | None = None,
+    refused_is_fatal: bool = True,
 ) -> Any:
     """The result of a request, asked for again while the fault is a passing one; None for the error `missing`."""
     while True:
@@ -169,7 +191,8 @@ def _retried(
             if error.code() in REFUSALS:
                 if not refused_is_fatal:
                     raise
-                raise KafkaUnavailableError(f"Kafka does not let us in: {error.str()}.") from exception
+                remedy = f". Check the principal's rights on {topic}." if topic else "."
+                raise KafkaUnavailableError(f"Kafka does not let us in: {error.str()}{remedy}") from exception
             if not _passing(error):
                 raise
             if time.monotonic() >= deadline:

@@ -91,8 +91,16 @@ def test_a_cluster_that_does_not_answer_ends_in_3() -> None:
 def test_a_principal_without_rights_ends_in_3() -> None:
     """Not even knowing of a topic is not cured by waiting."""
     cluster: Any = Cluster(KafkaError.TOPIC_AUTHORIZATION_FAILED)
-    with pytest.raises(KafkaUnavailableError, match="does not let us in"):
+    with pytest.raises(KafkaUnavailableError, match="does not let us in.* rights on x"):
         topics.describe(cluster, ["x"])
+
+
+def test_to_ask_for_a_topic_does_not_create_it() -> None:
+    """It is described: asked for its metadata, a broker that creates topics by itself makes it up."""
+    cluster: Any = Cluster(KafkaError.LEADER_NOT_AVAILABLE)
+    assert not topics.exists(cluster, SPECS[0].name)
+    topics.create_topics(cluster, SPECS)
+    assert topics.exists(cluster, SPECS[0].name)
 
 
 def test_settings_that_may_not_be_read_are_not_judged() -> None:
