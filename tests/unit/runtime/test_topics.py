@@ -91,7 +91,7 @@ def test_a_cluster_that_does_not_answer_ends_in_3() -> None:
 def test_a_principal_without_rights_ends_in_3() -> None:
     """Not even knowing of a topic is not cured by waiting."""
     cluster: Any = Cluster(KafkaError.TOPIC_AUTHORIZATION_FAILED)
-    with pytest.raises(KafkaUnavailableError, match="does not let us in.* rights on x"):
+    with pytest.raises(KafkaUnavailableError, match=r"does not let us in.* rights on x"):
         topics.describe(cluster, ["x"])
 
 
