@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from runtime.errors import ConfigurationError
+from runtime.errors import ConfigurationError, KafkaUnavailableError
+from runtime.kafka import REFUSALS
 
 METADATA_TIMEOUT_S = 10.0
 POLL_S = 0.2
@@ -32,9 +33,13 @@ def read_topic(
 
     Raises:
         ConfigurationError: There is no such topic.
-        KafkaException: Kafka does not let us read it.
+        KafkaUnavailableError: Kafka does not let us read it.
+        KafkaException: Kafka cannot give what it has.
     """
-    partitions = consumer.list_topics(topic, timeout=METADATA_TIMEOUT_S).topics[topic].partitions
+    found = consumer.list_topics(topic, timeout=METADATA_TIMEOUT_S).topics[topic]
+    if found.error is not None:
+        _raise_if_refused(topic, found.error)
+    partitions = found.partitions
     if not partitions:
         raise ConfigurationError(f"{topic}: does not exist; `lead-scorer topics create` creates it")
     start = OFFSET_BEGINNING if from_beginning else OFFSET_END
@@ -48,7 +53,15 @@ def read_topic(
             elif error.code() == KafkaError._PARTITION_EOF:
                 open_partitions.discard(message.partition())
             else:
+                _raise_if_refused(topic, error)
                 raise KafkaException(error)
+
+
+def _raise_if_refused(topic: str, error: KafkaError) -> None:
+    if error.code() in REFUSALS:
+        raise KafkaUnavailableError(
+            f"not authorised to read {topic}: {error.str()}. Check the principal's rights on it"
+        )
 
 
 def _poll(consumer: Consumer) -> list[Message]:
