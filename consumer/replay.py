@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from consumer.dead_letters import HEADER_PREFIX, REPLAYED_FROM, VALUE_DROPPED
 from consumer.records import Headers
+from runtime.errors import FatalError
 
 ERRORS_PREFIX = f"{HEADER_PREFIX}errors."
 FLUSH_S = 30.0
@@ -131,6 +132,9 @@ def replay(letters: Iterable[DeadLetter], producer: Producer) -> Iterator[Sent]:
 
     Yields:
         Each letter once its delivery is certain, or has failed.
+
+    Raises:
+        FatalError: The brokers did not take the rest in time.
     """
     done: list[Sent] = []
     for letter in letters:
@@ -140,7 +144,10 @@ def replay(letters: Iterable[DeadLetter], producer: Producer) -> Iterator[Sent]:
     left = producer.flush(FLUSH_S)
     yield from _drain(done)
     if left:
-        raise TimeoutError(f"{left} records were not delivered in {FLUSH_S:.0f} s")
+        raise FatalError(
+            f"{left} records were not delivered in {FLUSH_S:.0f} s: see whether the brokers are there, and replay again; "
+            "what was sent after all is dropped as a duplicate"
+        )
 
 
 def _produce(producer: Producer, letter: DeadLetter, done: list[Sent]) -> None:

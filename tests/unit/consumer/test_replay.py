@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from consumer.dead_letters import HEADER_PREFIX, REPLAYED_FROM, dead_letter
 from consumer.records import Headers, Record
 from consumer.replay import DeadLetter, Selection, Sent, parse, replay
+from runtime.errors import FatalError
 from tests.unit.consumer.fakes import START_MS, TOPIC, FakeProducer, fault, message, record
 
 LETTERS = "lead.events.dead-letter"
@@ -181,7 +182,7 @@ def test_what_is_not_delivered_in_time_is_no_success(monkeypatch: pytest.MonkeyP
     """Nobody knows what became of it: the command fails, and may be given again."""
     producer = FakeProducer()
     monkeypatch.setattr(producer, "_deliver", lambda: 0)
-    with pytest.raises(TimeoutError, match="1 records were not delivered"):
+    with pytest.raises(FatalError, match="1 records were not delivered.*replay again"):
         list(replay([letter()], producer.client))
 
 
