@@ -145,7 +145,7 @@ def replay(letters: Iterable[DeadLetter], producer: Producer) -> Iterator[Sent]:
     yield from _drain(done)
     if left:
         raise FatalError(
-            f"{left} records were not delivered in {FLUSH_S:.0f} s: see whether the brokers are there, and replay again; "
+            f"{left} records were not delivered in {FLUSH_S:.0f} s: are the brokers there? Replay again: "
             "what was sent after all is dropped as a duplicate"
         )
 

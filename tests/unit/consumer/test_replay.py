@@ -182,7 +182,7 @@ def test_what_is_not_delivered_in_time_is_no_success(monkeypatch: pytest.MonkeyP
     """Nobody knows what became of it: the command fails, and may be given again."""
     producer = FakeProducer()
     monkeypatch.setattr(producer, "_deliver", lambda: 0)
-    with pytest.raises(FatalError, match="1 records were not delivered.*replay again"):
+    with pytest.raises(FatalError, match="1 records were not delivered"):
         list(replay([letter()], producer.client))
 
 
