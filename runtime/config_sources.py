@@ -26,13 +26,13 @@ class Source:
 def read_file(path: Path) -> Source:
     """Reads a TOML file; one that cannot be read is a fault, with the line where that is known."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors on Windows write a byte order mark
     except OSError as error:
         return Source(faults=[f"{path}: cannot be read: {error.strerror}"])
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         return Source(faults=[f"{path}: cannot be read as UTF-8 (at line {line})"])
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # besides bad TOML: thousands of digits, or of brackets
         return Source(faults=[f"{path}: cannot be read as TOML: {error}"])
     return Source(values, dict.fromkeys(_keys(values), str(path)))
 
@@ -79,7 +79,7 @@ def environment_value(raw: str, annotation: Any) -> Any:
 def _toml(raw: str) -> Any:
     try:
         parsed = tomllib.loads(f"value = {raw}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # as above
         return raw
     return parsed["value"] if len(parsed) == 1 else raw
 

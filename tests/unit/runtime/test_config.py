@@ -80,6 +80,19 @@ def test_unquoted_client_properties_are_understood() -> None:
     assert load(None, {}).kafka.client == {"session.timeout.ms": 6000, "session.x": True}
 
 
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 5000])
+def test_toml_beyond_what_is_read_is_a_fault(value: str) -> None:
+    """A number of thousands of digits, brackets nested as deep: told like any other fault, from either source."""
+    assert len(faults(f"[http]\nport = {value}\n")) == 1
+    assert len(faults(LEAD_SCORER__HTTP__PORT=value)) == 1
+
+
+def test_a_byte_order_mark_is_no_fault() -> None:
+    """Editors on Windows begin a file with one."""
+    Path("lead-scorer.toml").write_text("[http]\nport = 1234\n", encoding="utf-8-sig")
+    assert load(None, {}).http.port == 1234
+
+
 @pytest.mark.parametrize("text", ["007", "true", "1.5", "2025-01-01", "a b", '[1, 2]"', "localhost:9092", ""])
 def test_a_text_key_keeps_the_text(text: str) -> None:
     """For a key that holds text a variable means what it says, also where it looks like something else."""
