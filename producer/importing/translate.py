@@ -69,15 +69,16 @@ class Translator:
         Raises:
             RowError: The row is no event, or none that the scorer would accept.
         """
-        fields = self._fields(row.cells)
-        kind = fields.get("event_type")
+        cells = self._given(row.cells)
+        kind = cells.get("event_type", self._mapping.constants.get("event_type"))
         converts = isinstance(kind, str) and kind in self._outcomes
         target = self._target(kind, converts=converts)
         skipped = target == SKIP
         if skipped and not converts:
-            return Translated(None, str(kind), None)
+            return Translated(None, str(kind), None)  # whatever its other cells hold
+        fields = {**self._mapping.constants, **{field: self._value(field, cell) for field, cell in cells.items()}}
         # A skipped row that is a conversion has to have a lead and a time all the same.
-        event = self._event(row, {**fields, "event_type": "OTHER"} if skipped else {**fields, **_given(target)})
+        event = self._event(row, {**fields, "event_type": "OTHER"} if skipped else {**fields, **_typed(target)})
         outcome = (event["lead_id"], event["occurred_at"]) if converts else None
         return Translated(None if skipped else event, str(kind), outcome)
 
@@ -88,15 +89,13 @@ class Translator:
         except InvalidEventError as error:
             raise RowError(error.code, str(error)) from None
 
-    def _fields(self, cells: Dict[str, Any]) -> dict[str, Any]:
+    def _given(self, cells: Dict[str, Any]) -> Dict[str, Any]:
+        """Field to cell; an empty cell is a value that is not there."""
         if self._mapping.chooses_columns:
             cells = {field: cells.get(column) for field, column in self._mapping.columns.items()}
-        fields: dict[str, Any] = dict(self._mapping.constants)
-        for field, value in cells.items():
-            if self._sparse and (value is None or value == ""):
-                continue  # an empty cell is a value that is not there
-            fields[field] = self._value(field, value)
-        return fields
+        if not self._sparse:
+            return cells
+        return {field: cell for field, cell in cells.items() if cell is not None and cell != ""}
 
     def _value(self, field: str, value: Any) -> Any:
         prefix = self._mapping.prefixes.get(field)
@@ -122,5 +121,5 @@ class Translator:
         return target
 
 
-def _given(target: Any) -> dict[str, Any]:
+def _typed(target: Any) -> dict[str, Any]:
     return {} if target is None else {"event_type": target}

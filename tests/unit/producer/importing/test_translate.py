@@ -62,6 +62,7 @@ def test_a_skipped_type_is_no_event() -> None:
 def test_a_skipped_row_may_hold_anything_else() -> None:
     """Who skips rows does not care for their other columns."""
     assert shop(what="gone", user="").event is None
+    assert shop(what="gone", when="no time", size="x").event is None
 
 
 def test_a_conversion_is_an_outcome_and_no_event() -> None:
