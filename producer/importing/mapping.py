@@ -1,6 +1,8 @@
 """The TOML file that says how another system's columns become lead events."""
 
+import re
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -59,12 +61,23 @@ class Times(_Table):
                 raise ValueError("format must be rfc3339, epoch_ms, epoch_s or a pattern such as %Y-%m-%d %H:%M:%S")
         elif self.zone is None and "%z" not in self.format:
             raise ValueError("a pattern without %z needs a zone, such as zone = 'UTC'")
+        elif not _can_be_read(self.format):
+            raise ValueError(f"format is {self.format}, which is no pattern of strptime")
         if self.zone is not None:
             try:
                 ZoneInfo(self.zone)
             except (ZoneInfoNotFoundError, ValueError, OSError):
                 raise ValueError("zone must be a name such as UTC or Europe/Berlin") from None
         return self
+
+
+def _can_be_read(pattern: str) -> bool:
+    """Whether strptime knows the pattern: it says so only when it reads."""
+    try:
+        datetime.strptime(datetime(2025, 1, 31, tzinfo=UTC).strftime(pattern), pattern)  # noqa: DTZ007 - not used
+    except (ValueError, re.error):
+        return False
+    return True
 
 
 class Outcomes(_Table):

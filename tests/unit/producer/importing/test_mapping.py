@@ -42,6 +42,8 @@ def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
         ("[constants]\ncompany_headcount = -1", "constants.company_headcount"),
         ('[times]\nformat = "iso"', "format must be rfc3339"),
         ('[times]\nzone = "Mars/Base"', "zone must be a name"),
+        ('[times]\nformat = "%Q"\nzone = "UTC"', "format is %Q, which is no pattern of strptime"),
+        ('[times]\nformat = "%Y %Y"\nzone = "UTC"', "format is %Y %Y, which is no pattern of strptime"),
         ("[outcomes]\nevent_types = []", "outcomes.event_types"),
         ('[prefixes]\nemail = "x"', "takes no prefix"),
         ("columns", "is not TOML"),
@@ -50,6 +52,13 @@ def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
 def test_what_cannot_be_meant_is_refused(tmp_path: Path, text: str, fault: str) -> None:
     """Before the first row is read."""
     assert fault in faults(tmp_path, text)
+
+
+@pytest.mark.parametrize("pattern", ["%d.%m. %H:%M", "%Y-%m-%dT%H:%M:%S.%f%z", "%b %d %I:%M:%S %p %Y", "%G-W%V-%u"])
+def test_what_strptime_takes_is_a_pattern(tmp_path: Path, pattern: str) -> None:
+    """With parts of a date missing, with names, by weeks."""
+    (tmp_path / "mapping.toml").write_text(f'[times]\nformat = "{pattern}"\nzone = "UTC"\n')
+    assert load_mapping(tmp_path / "mapping.toml").times.format == pattern
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
