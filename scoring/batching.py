@@ -132,7 +132,14 @@ class CallSizer:
         return int(min(n_rows, max(self._cost.rows_within(self._target_ms), 1), self._ceiling))
 
     def observe(self, n_rows: int, elapsed_ms: float) -> None:
-        """Takes what an answered call of `n_rows` cost."""
+        """Takes what an answered call of `n_rows` cost.
+
+        So few rows do not take so long: the model has become slow as a whole. The costs before would make rows of it,
+        and many calls of a batch, each as slow.
+        """
+        expected_ms = self._cost.fixed_ms + self._cost.row_ms * n_rows
+        if n_rows <= CALL_ROWS_MIN and elapsed_ms > max(self._target_ms / 2, 2 * expected_ms):
+            self._cost = LinearCost(ROW_MS)
         self._cost.observe(n_rows, elapsed_ms)
         self._ceiling *= 1.5
 

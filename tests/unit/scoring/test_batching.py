@@ -221,3 +221,14 @@ def test_sizes_recover_after_an_outage() -> None:
     for _ in range(10):
         sizer.observe(64, 0.2)
     assert sizer.rows(2000) == 2000
+
+
+def test_a_model_that_becomes_slow_as_a_whole_is_not_asked_in_more_calls() -> None:
+    """Each would be as slow, and answered in time: no deadline and no breaker would end it."""
+    sizer = CallSizer(deadline_ms=50)
+    for turn in range(200):
+        sizer.observe(1 + turn % 8, 0.3 + 0.003 * (turn % 8))
+    sizer.observe(3, 45.0)
+    assert sizer.rows(44) == 44
+    sizer.observe(44, 45.0)
+    assert sizer.rows(400) == 400
