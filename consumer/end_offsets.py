@@ -48,8 +48,9 @@ def _offsets(
     except KafkaException:
         # After a restart of the broker the client goes on asking with the old epoch (FENCED_LEADER_EPOCH) until its
         # metadata are refreshed: by itself after 5 minutes.
+        # Of all topics: to be asked for those of one makes a broker with automatic creation create it.
         with suppress(KafkaException):
-            admin.list_topics(topic, timeout=REFRESH_TIMEOUT_S)
+            admin.list_topics(timeout=REFRESH_TIMEOUT_S)
         raise
     if unknown := sorted(number for number, offset in found.items() if offset < 0):
         # To the client a silent broker is no error but the offset -1001: below every end, as if all had been read.

@@ -13,6 +13,7 @@ from consumer.ports import Membership, RebalanceListener
 from consumer.records import Headers, Polled, Record, new
 from runtime.clock import Clock, SystemClock
 from runtime.errors import ConfigurationError, FatalError, KafkaUnavailableError, StateError
+from schemas.times import MAX_MS
 
 log = structlog.get_logger(__name__)
 
@@ -178,6 +179,8 @@ class KafkaInput:
                 self._on_error(error, number, message.offset(), ends)
             elif number in readable:
                 at_ms = message.timestamp()[1]
+                if at_ms > MAX_MS:  # a producer's clock may say what no profile can hold
+                    at_ms = MAX_MS
                 fields = (number, message.offset(), at_ms, message.key(), message.value(), partial(_headers, message))
                 add(new(Record, fields))
         return Polled(records, ends)

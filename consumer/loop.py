@@ -136,7 +136,8 @@ class Loop:
             deadline_s: Monotonic time in seconds by which it must be committed.
 
         Returns:
-            False if a transaction did not settle in time: it stays uncommitted.
+            False if something stays uncommitted: a transaction did not settle in time or was aborted, or the registry
+            is away.
         """
         self._telemetry.turned("stop")
         while self._in_flight is not None or self._pending():
@@ -144,13 +145,13 @@ class Loop:
                 self._prepare()
                 self._transact()
             if self._in_flight is None:
-                return True
+                return not self._pending()
             wait([self._in_flight.future], max(0.0, deadline_s - self._clock.monotonic()))
             if not self._in_flight.future.done():
                 return False
             self._settle()
             if self._aborts:
-                return True  # dropped: what was uncommitted is read again by whoever is next
+                return False  # dropped: whoever is next reads it again
         return True
 
     def oldest_unprocessed_ms(self) -> dict[int, int]:

@@ -12,6 +12,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from consumer.dead_letters import INTERNAL_ERROR, source_offset, source_reason
 from consumer.start import Changelog, Plan, Start, TopicIds, plan
 from schemas.codec import Codec, UndecodableError, UnknownSchemaError
+from schemas.times import MAX_MS
 from scoring.events import LeadEvent
 from scoring.fold import Memory, fold
 from scoring.gates import gate
@@ -117,13 +118,13 @@ class Rebuilder:
             event = cast(LeadEvent, self._from.event_codec.decode(message.value()))
         except (UndecodableError, UnknownSchemaError):
             return None
-        return event if gate(event, message.key(), message.timestamp()[1]) is None else None
+        return event if gate(event, message.key(), min(message.timestamp()[1], MAX_MS)) is None else None
 
     def _apply(
         self, event: LeadEvent, message: Message, outcomes: Outcomes, profiles: dict[str, Profile | None]
     ) -> None:
         lead_id, offset = event["lead_id"], message.offset() or 0
-        folded = fold(profiles.get(lead_id), event, offset, message.timestamp()[1], self._memory)
+        folded = fold(profiles.get(lead_id), event, offset, min(message.timestamp()[1], MAX_MS), self._memory)
         if folded is None:
             return
         profiles[lead_id] = folded.profile

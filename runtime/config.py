@@ -125,7 +125,9 @@ class Topics(Section):
     timestamps: Literal["broker", "producer"] = Field(
         default="broker",
         description="Whose clock stamps events: `broker` requires LogAppendTime, `producer` accepts CreateTime too; "
-        "then latency, lag in seconds and the gate on future events are as good as the producers' clocks.",
+        "then latency, lag in seconds, the gate on future events and the memory of leads are as good as the producers' "
+        "clocks: keep `message.timestamp.after.max.ms` of the topic at its default (1 h), and timestamps of one "
+        "partition within a day of each other.",
     )
 
     def action(self, decision: str) -> str:
@@ -282,11 +284,19 @@ class Settings(Section):
     logging: Logging = Field(default_factory=Logging)
 
     @model_validator(mode="after")
-    def _slow_is_past_the_deadline(self) -> Self:
-        """A call is slow when it passes its deadline, unless `breaker.slow_ms` says otherwise."""
-        if "slow_ms" not in self.breaker.model_fields_set:
-            breaker = self.breaker.model_copy(update={"slow_ms": self.budget.inference_ms})
-            object.__setattr__(self, "breaker", breaker)  # the sections are frozen for everybody else
+    def _defaults_of_the_breaker_follow(self) -> Self:
+        """A call is slow past the deadline; of two keys that bound each other the one that is given counts."""
+        breaker = self.breaker
+        follow: dict[str, float] = {
+            "slow_ms": self.budget.inference_ms,
+            "min_calls": min(breaker.min_calls, breaker.window),
+            "window": max(breaker.min_calls, breaker.window),
+            "open_s": min(breaker.open_s, breaker.max_open_s),
+            "max_open_s": max(breaker.open_s, breaker.max_open_s),
+        }
+        update = {key: value for key, value in follow.items() if key not in breaker.model_fields_set}
+        # The sections are frozen for everybody else.
+        object.__setattr__(self, "breaker", breaker.model_copy(update=update))
         return self
 
     @property
@@ -304,11 +314,6 @@ def _client_ms(settings: Settings, name: str, default: int) -> float:
 
 
 RULES = (
-    Rule(
-        ("budget.inference_ms", "budget.p95_ms"),
-        lambda s: s.budget.inference_ms < s.budget.p95_ms,
-        "must be below budget.p95_ms: a model call is only a part of the way",
-    ),
     Rule(
         ("breaker.min_calls", "breaker.window"),
         lambda s: s.breaker.min_calls <= s.breaker.window,

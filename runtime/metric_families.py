@@ -23,7 +23,7 @@ DEAD_LETTER_REASONS = (
     "internal_error",
 )
 #: By what the loop does about them: redo the batch, wait, give partitions up, isolate a record, end.
-ERROR_KINDS = ("abort", "retriable", "registry", "ownership_lost", "fenced", "record", "fatal")
+ERROR_KINDS = ("abort", "registry", "ownership_lost", "fenced", "record", "fatal")
 TRANSACTION_RESULTS = ("committed", "aborted")
 REBALANCE_KINDS = ("assigned", "revoked", "lost")
 MODEL_LOAD_RESULTS = ("loaded", "refused")
@@ -92,7 +92,7 @@ STAGE = Family(
     "lead_scorer_stage_seconds",
     "histogram",
     "Time that a batch spends in a stage.",
-    "publish or commit slow: look at the brokers. inference slow: see lead_scorer_breaker_state. poll mostly waits.",
+    "commit slow: look at the brokers. inference slow: see lead_scorer_breaker_state. poll mostly waits.",
     {"stage": STAGES},
     STAGE_EDGES_S,
 )
@@ -128,7 +128,7 @@ DEAD_LETTERS = Family(
 ERRORS = Family(
     "lead_scorer_errors_total",
     "counter",
-    "Faults by what was done about them: abort, the batch was redone; retriable, waited for; registry, the schema "
+    "Faults by what was done about them: abort, the batch was redone; registry, the schema "
     "registry was waited for; ownership_lost, a batch of revoked partitions was dropped; fenced, another instance took "
     "over; record, one record was isolated; fatal, the process ended.",
     "Single ones heal themselves. Steady abort: look at the brokers and the ACLs. fenced: two processes have one "

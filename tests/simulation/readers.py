@@ -125,7 +125,7 @@ class SimulatedAdmin:
             answers[partition] = self._answer(wanted, request_timeout)
         return answers
 
-    def list_topics(self, topic: str, timeout: float) -> None:  # noqa: ARG002 - as the client has it
+    def list_topics(self, *, timeout: float) -> None:
         """Refreshes what the client knows."""
         try:
             self._cluster.network.call(self._process, lambda: None, timeout_s=timeout)

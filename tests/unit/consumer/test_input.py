@@ -10,6 +10,7 @@ from confluent_kafka import OFFSET_END, KafkaError, Message
 from consumer.input import UNTOLD_S, KafkaInput
 from consumer.records import Headers, Polled
 from runtime.errors import ConfigurationError, FatalError, KafkaUnavailableError, StateError
+from schemas.times import MAX_MS
 from tests.unit.consumer.fakes import START_MS, TOPIC, FakeClock, FakeConsumer, end, fault, message, told
 
 
@@ -319,6 +320,12 @@ def test_a_record_is_as_kafka_gave_it(bench: Bench) -> None:
     (found,) = bench.poll().records
     assert found[:5] == (1, 7, START_MS, None, None)
     assert found.headers() == headers
+
+
+def test_a_time_that_no_profile_can_hold_is_the_last_that_it_can(bench: Bench) -> None:
+    """A producer's clock may count microseconds; the record is scored all the same, and later ones too."""
+    bench.reading(0).consumer.queue.append(message(5, append_ms=1_780_000_000_000_000))
+    assert [record.append_ms for record in bench.poll().records] == [MAX_MS]
 
 
 def test_headers_that_the_client_cannot_read_are_none(bench: Bench) -> None:

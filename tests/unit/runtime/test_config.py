@@ -127,6 +127,22 @@ def test_a_deadline_that_is_not_allowed_is_one_fault(value: str) -> None:
     assert fault.startswith(f"budget.inference_ms = {value} ")
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"WINDOW": "4"}, {"window": 4, "min_calls": 4}),
+        ({"MIN_CALLS": "40"}, {"window": 40, "min_calls": 40}),
+        ({"MAX_OPEN_S": "2"}, {"open_s": 2, "max_open_s": 2}),
+        ({"OPEN_S": "200"}, {"open_s": 200, "max_open_s": 200}),
+        ({"WINDOW": "30", "MAX_OPEN_S": "60"}, {"window": 30, "min_calls": 5, "open_s": 5, "max_open_s": 60}),
+    ],
+)
+def test_a_default_makes_way_for_what_is_given(given: dict[str, str], expected: dict[str, float]) -> None:
+    """One key of the breaker is changed without looking up the default of another."""
+    breaker = load(None, {f"LEAD_SCORER__BREAKER__{key}": value for key, value in given.items()}).breaker
+    assert expected.items() <= breaker.model_dump().items()
+
+
 def test_the_dead_letters_follow_the_events() -> None:
     """The default name of the dead letters is made of that of the events."""
     assert load(None, {"LEAD_SCORER__TOPICS__EVENTS": "crm"}).topics.dead_letters == "crm.dead-letter"
@@ -140,7 +156,7 @@ def test_an_action_topic_is_named_after_its_decision() -> None:
 def test_all_faults_are_told_at_once() -> None:
     """File and environment, unknown sections and keys, types, ranges and rules between keys: one list."""
     found = faults(
-        "surprise = 1\n[kafka]\ngrup_id = 'x'\n[budget]\np95_ms = -1\n[breaker]\nmin_calls = 50\n",
+        "surprise = 1\n[kafka]\ngrup_id = 'x'\n[budget]\np95_ms = -1\n[breaker]\nmin_calls = 50\nwindow = 20\n",
         LEAD_SCORER__HTTP__PORT="http",
         LEAD_SCORER__NOSUCH__KEY="1",
         LEAD_SCORER__HTTP="x",
@@ -283,8 +299,8 @@ def test_the_shown_configuration_has_every_key() -> None:
 @pytest.mark.parametrize(
     ("given", "key"),
     [
-        ("[budget]\ninference_ms = 150\n", "budget.inference_ms"),
-        ("[breaker]\nopen_s = 200\n", "breaker.open_s"),
+        ("[breaker]\nopen_s = 20\nmax_open_s = 10\n", "breaker.open_s"),
+        ("[breaker]\nmin_calls = 4\nwindow = 3\n", "breaker.min_calls"),
         ("[topics]\ndecisions = 'lead.events'\n", "topics.events"),
         ('[kafka.client]\n"session.timeout.ms" = 90000\n', "kafka.client.session.timeout.ms"),
         ('[kafka.client]\n"message.timeout.ms" = 20000\n', "kafka.client.message.timeout.ms"),
