@@ -102,6 +102,8 @@ class Attempt:
             return End(committed=True, prompt=self._commit())
         except KafkaException as exception:
             error: KafkaError = exception.args[0]
+        if self._claimed.locked():  # given up, and long decided: what comes back now is no news
+            return End(committed=None, error=error)
         aborts, undelivered = error.txn_requires_abort(), self._undelivered
         if error.code() == KafkaError._INCONSISTENT and undelivered.error is not None:
             error = undelivered.error

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from threading import Event
 from typing import Any, NoReturn
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
+from structlog.testing import capture_logs
 
 from consumer import transactions
 from consumer.attempt import SLOW_END_S, Undelivered
@@ -375,6 +377,30 @@ def test_a_call_that_comes_back_too_late_decides_nothing(bench: Bench, stuck: St
     eventually(lambda: bench.passed.count("after_commit") == 1)
     assert bench.run() == COMMITTED
     assert len(bench.producers) == 2
+
+
+def test_a_failure_that_comes_back_too_late_is_no_news(bench: Bench) -> None:
+    """It is neither told nor followed by an abort: what it was about was decided long ago."""
+    released, called = Event(), Event()
+
+    def hang() -> None:
+        called.set()
+        assert released.wait(10)
+        raise abortable()
+
+    bench.opened().script.then("commit", hang)
+    others = set(threading.enumerate())
+    future = bench.transactor.submit(Transaction((OUTPUT,), {3: 8}, membership()))
+    assert called.wait(10)
+    (thread,) = set(threading.enumerate()) - others
+    bench.clock.sleep(LONG_ENOUGH_S)
+    bench.transactor.give_up_stuck()
+    assert not future.result(timeout=10).committed
+    with capture_logs() as logs:
+        released.set()
+        thread.join(10)
+    assert logs == []
+    assert "abort" not in bench.calls
 
 
 def test_what_is_settled_is_not_given_up(bench: Bench) -> None:
