@@ -2,7 +2,7 @@
 
 It reads what is written most, and leaves the rest to the readers of `schemas.reading`: a field that is unusual (long
 text, a date after 2039) to that field's, and a value with which something is wrong to the whole record's, which says
-what. So it accepts what they accept, and gives what they give. `source` shows the code.
+what. So it accepts what they accept, and gives what they give.
 """
 
 from __future__ import annotations
@@ -33,11 +33,6 @@ def compiled_reader(schema: Schema, exact: Read) -> Read:
     names["exact"] = exact
     read: Read = names["read"]
     return read
-
-
-def source(schema: Schema) -> str:
-    """The code that `compiled_reader` runs."""
-    return _function(schema)[0]
 
 
 def _function(schema: Schema) -> tuple[str, dict[str, Any]]:
