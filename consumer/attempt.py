@@ -11,6 +11,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from consumer.drills import At
+from consumer.end_offsets import Place
 from consumer.ports import Settlement, Transaction
 from consumer.records import Output
 from runtime.clock import Clock
@@ -19,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 SLOW_END_S = 1.0
 """An end that took longer may have been sent twice; a late first copy must not meet the next transaction."""
-
+FLUSH_TIMEOUT_S = 10.0
 
 _PURGED = {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}
 """Of records that an abort took back."""
@@ -69,6 +70,7 @@ class Attempt:
         at: Passed between the steps; for drills.
 
     Attributes:
+        offsets: What is committed of the input, with the metadata.
         settlement: Set by who claimed it.
         began_s: In monotonic seconds.
     """
@@ -86,7 +88,8 @@ class Attempt:
         at: At,
     ) -> None:
         self.transaction, self.metadata = transaction, metadata
-        self._producer, self._undelivered, self._events_topic = producer, undelivered, events_topic
+        self.offsets = [TopicPartition(events_topic, n, o, metadata) for n, o in transaction.next_offsets.items()]
+        self._producer, self._undelivered = producer, undelivered
         self._clock, self._back_off, self._at = clock, back_off, at
         self._claimed = Lock()
         self.settlement: Future[Settlement] = Future()
@@ -95,6 +98,11 @@ class Attempt:
     def claim(self) -> bool:
         """Whether the caller is the one who decides."""
         return self._claimed.acquire(blocking=False)
+
+    @property
+    def last_outputs(self) -> dict[Place, Output]:
+        """Of each partition that it writes to, the last record."""
+        return {(output.topic, output.partition): output for output in self.transaction.outputs}
 
     def run(self) -> End:
         """Makes the calls; may never return."""
@@ -124,16 +132,30 @@ class Attempt:
             log.warning("abort_failed", error=error.name(), detail=error.str(), next="a new producer")
         return End(committed=None, error=error)
 
+    def run_into_abort(self) -> None:
+        """Writes to the same partitions and aborts it: what a transaction of this id has left open there ends with it.
+
+        Raises:
+            KafkaException: It may be open still.
+        """
+        self._producer.begin_transaction()
+        try:
+            self._produce(self.transaction.outputs)
+            self._producer.flush(FLUSH_TIMEOUT_S)
+            self._send_offsets()
+        except KafkaException as exception:
+            # A membership that is over is refused, but only after the partition of the offsets has become part of it.
+            if not exception.args[0].txn_requires_abort():
+                raise
+        self._retrying(self._producer.abort_transaction)
+
     def _commit(self) -> bool:
-        producer, (outputs, next_offsets, membership) = self._producer, self.transaction
+        producer = self._producer
         self._undelivered.error = self._undelivered.topic = None
         producer.begin_transaction()
-        self._produce(outputs)
+        self._produce(self.transaction.outputs)
         self._at("after_produce")
-        offsets = [
-            TopicPartition(self._events_topic, number, offset, self.metadata) for number, offset in next_offsets.items()
-        ]
-        self._retrying(lambda: producer.send_offsets_to_transaction(offsets, membership))
+        self._send_offsets()
         self._at("after_offsets")
         self._at("in_commit")
         prompt = self._ending(producer.commit_transaction)
@@ -153,6 +175,10 @@ class Attempt:
                     self._producer.poll(0.05)  # the queue is full: what was sent makes room
                 else:
                     break
+
+    def _send_offsets(self) -> None:
+        offsets, membership = self.offsets, self.transaction.membership
+        self._retrying(lambda: self._producer.send_offsets_to_transaction(offsets, membership))
 
     def _ending(self, end: Callable[[], None]) -> bool:
         """Commits or aborts; whether that was answered at once."""

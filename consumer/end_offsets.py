@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec  # the package exports it without saying so
 
+Place = tuple[str, int]
+"""A topic and a partition number."""
 REQUEST_TIMEOUT_S = 10.0
 REFRESH_TIMEOUT_S = 2.0
 
 
-def end_offsets(admin: AdminClient, topic: str, numbers: list[int], isolation: IsolationLevel) -> dict[int, int]:
-    """The end offset of each partition.
+def ends(admin: AdminClient, places: Collection[Place], isolation: IsolationLevel) -> dict[Place, int]:
+    """The end offset of each partition, of any topics.
 
     Args:
         admin: The cluster.
-        topic: Whose partitions.
-        numbers: Which of them.
+        places: Which partitions.
         isolation: `READ_COMMITTED` gives the last stable offset, `READ_UNCOMMITTED` the high watermark.
 
     Raises:
         KafkaException: A broker does not answer, or leads the partition no more; ask again.
     """
-    return _offsets(admin, topic, numbers, OffsetSpec.latest(), isolation)  # type: ignore[no-untyped-call]
+    return _offsets(admin, places, OffsetSpec.latest(), isolation)  # type: ignore[no-untyped-call]
+
+
+def end_offsets(admin: AdminClient, topic: str, numbers: list[int], isolation: IsolationLevel) -> dict[int, int]:
+    """The end offset of each of a topic's partitions, by their numbers.
+
+    Raises:
+        KafkaException: As above.
+    """
+    return _numbered(ends(admin, _places(topic, numbers), isolation))
 
 
 def start_offsets(admin: AdminClient, topic: str, numbers: list[int]) -> dict[int, int]:
@@ -33,18 +44,27 @@ def start_offsets(admin: AdminClient, topic: str, numbers: list[int]) -> dict[in
     Raises:
         KafkaException: As above.
     """
-    return _offsets(admin, topic, numbers, OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED)  # type: ignore[no-untyped-call]
+    found = _offsets(admin, _places(topic, numbers), OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED)  # type: ignore[no-untyped-call]
+    return _numbered(found)
+
+
+def _places(topic: str, numbers: list[int]) -> list[Place]:
+    return [(topic, number) for number in numbers]
+
+
+def _numbered(offsets: dict[Place, int]) -> dict[int, int]:
+    return {number: offset for (_, number), offset in offsets.items()}
 
 
 def _offsets(
-    admin: AdminClient, topic: str, numbers: list[int], spec: OffsetSpec, isolation: IsolationLevel
-) -> dict[int, int]:
-    asked = {TopicPartition(topic, number): spec for number in numbers}
+    admin: AdminClient, places: Collection[Place], spec: OffsetSpec, isolation: IsolationLevel
+) -> dict[Place, int]:
+    asked = {TopicPartition(*place): spec for place in places}
     if not asked:
         return {}
     futures = admin.list_offsets(asked, isolation_level=isolation, request_timeout=REQUEST_TIMEOUT_S)
     try:
-        found = {partition.partition: future.result().offset for partition, future in futures.items()}
+        found = {(place.topic, place.partition): future.result().offset for place, future in futures.items()}
     except KafkaException:
         # After a restart of the broker the client goes on asking with the old epoch (FENCED_LEADER_EPOCH) until its
         # metadata are refreshed: by itself after 5 minutes.
@@ -52,7 +72,7 @@ def _offsets(
         with suppress(KafkaException):
             admin.list_topics(timeout=REFRESH_TIMEOUT_S)
         raise
-    if unknown := sorted(number for number, offset in found.items() if offset < 0):
+    if unknown := sorted(place for place, offset in found.items() if offset < 0):
         # To the client a silent broker is no error but the offset -1001: below every end, as if all had been read.
-        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no offsets of {topic} {unknown}"))
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no offsets of {unknown}"))
     return found

@@ -14,11 +14,15 @@ REQUEST_TIMEOUT_S = 10.0
 class GroupOffsets:
     """Committed offsets and the ends of the log, asked beside the group's member.
 
-    Pending transactional commits are waited for by the client, as the consumer reads committed.
+    Args:
+        consumer: Reads committed: the client waits for pending transactional commits.
+        hasty: Reads uncommitted: it does not.
+        admin: The cluster.
+        topic: Of the input.
     """
 
-    def __init__(self, consumer: Consumer, admin: AdminClient, topic: str) -> None:
-        self._consumer, self._admin, self._topic = consumer, admin, topic
+    def __init__(self, consumer: Consumer, hasty: Consumer, admin: AdminClient, topic: str) -> None:
+        self._consumer, self._hasty, self._admin, self._topic = consumer, hasty, admin, topic
 
     def metadata(self, numbers: list[int]) -> list[str]:
         """What was committed with the partitions' offsets.
@@ -26,7 +30,15 @@ class GroupOffsets:
         Raises:
             KafkaException: The coordinator could not answer in time.
         """
-        return [p.metadata or "" for p in self._fetch(numbers) if p.offset >= 0]
+        return _metadata(self._fetch(self._consumer, numbers))
+
+    def metadata_without_pending(self, numbers: list[int]) -> list[str]:
+        """As `metadata`, of what is committed already: an end that is never told keeps offsets pending for ever.
+
+        Raises:
+            KafkaException: The coordinator could not answer in time.
+        """
+        return _metadata(self._fetch(self._hasty, numbers))
 
     def start(self, number: int) -> Start:
         """Where a partition stands.
@@ -34,17 +46,21 @@ class GroupOffsets:
         Raises:
             KafkaException: Kafka could not answer.
         """
-        (found,) = self._fetch([number])
+        (found,) = self._fetch(self._consumer, [number])
         # Not by the consumer's watermarks: after a leader has moved it goes on asking the old one for minutes.
         low = start_offsets(self._admin, self._topic, [number])[number]
         high = end_offsets(self._admin, self._topic, [number], IsolationLevel.READ_COMMITTED)[number]
         committed = found.offset if found.offset >= 0 else None
         return Start(self._topic, number, committed, found.metadata, low, high)
 
-    def _fetch(self, numbers: list[int]) -> list[TopicPartition]:
+    def _fetch(self, consumer: Consumer, numbers: list[int]) -> list[TopicPartition]:
         asked = [TopicPartition(self._topic, number) for number in numbers]
-        found = self._consumer.committed(asked, timeout=REQUEST_TIMEOUT_S)
+        found = consumer.committed(asked, timeout=REQUEST_TIMEOUT_S)
         for partition in found:
             if partition.error:
                 raise KafkaException(partition.error)
         return found
+
+
+def _metadata(committed: list[TopicPartition]) -> list[str]:
+    return [partition.metadata or "" for partition in committed if partition.offset >= 0]

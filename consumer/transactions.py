@@ -8,16 +8,18 @@ The five steps, as the contract's section 2 wants them:
 4. commit, without a timeout: the client finishes it, however long the broker is away;
 5. on an error: abort if the client says so, else, and when the client does not come back, build a new producer. Its
    `init_transactions()` completes or aborts what the old one left, and the committed offsets then tell which of the two
-   it was.
+   it was. What the brokers left open on some partitions is aborted there.
 
-Steps 1 to 4 and the abort are `consumer.attempt`, the rest is here.
+Steps 1 to 4 and the abort are `consumer.attempt`, how it ended tells `consumer.endings`, the rest is here.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from itertools import count
 from secrets import token_hex
 from threading import Event
 
@@ -26,6 +28,8 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from consumer.attempt import Attempt, End, Undelivered
 from consumer.drills import At, nowhere
+from consumer.end_offsets import Place
+from consumer.endings import Endings
 from consumer.fencing import Fencing
 from consumer.ports import Settlement, Transaction
 from runtime.clock import Clock
@@ -42,8 +46,14 @@ FENCED = {
 }
 INIT_TIMEOUT_S = 10.0
 START_TIMEOUT_S = 27.0
-STUCK_AFTER_S = 1.0
-"""Past the transaction's timeout: by then the broker has aborted it, or will, or had decided to commit it before."""
+PATIENCE_S = 5.0
+"""With calls that do not come back; it doubles each time in a row, so that slow brokers get as much as they need."""
+PATIENCE_PAST_TIMEOUT_S = 1.0
+"""The most is so much more than the transaction's timeout: by then the broker has ended it."""
+LOOK_AGAIN_S = 1.0
+"""A process that was stopped for a while lets its client hear of it first."""
+SUSPICIONS_MAX = 3
+"""Offsets that are pending after so many aborts are not ours."""
 TOKEN_BYTES = 8
 BACKOFF_S = 0.05
 BACKOFF_MAX_S = 2.0
@@ -54,7 +64,7 @@ class Transactor:
 
     Args:
         make_producer: Builds a producer; it is given the callback for records that were not delivered.
-        committed_metadata: Reads what was committed with the offsets of input partitions, waiting for pending ones.
+        endings: Tell how transactions ended.
         events_topic: The topic whose offsets are sent.
         metadata: What goes with each offset of a transaction, made of a token that no other transaction has.
         clock: Monotonic time, for the age of transactions.
@@ -66,14 +76,14 @@ class Transactor:
         self,
         *,
         make_producer: Callable[[Undelivered], Producer],
-        committed_metadata: Callable[[list[int]], list[str]],
+        endings: Endings,
         events_topic: str,
         metadata: Callable[[str], str],
         clock: Clock,
         fencing: Fencing,
         at: At = nowhere,
     ) -> None:
-        self._make_producer, self._committed_metadata = make_producer, committed_metadata
+        self._make_producer, self._endings = make_producer, endings
         self._events_topic, self._metadata = events_topic, metadata
         self._clock, self._fencing, self._at = clock, fencing, at
         self._executor = _executor()
@@ -81,6 +91,9 @@ class Transactor:
         self._producer: Producer | None = None
         self._undelivered = Undelivered()
         self._attempt: Attempt | None = None
+        self._overdue: Attempt | None = None
+        self._overdue_s = 0.0
+        self._given_up = 0
 
     def open(self) -> None:
         """Takes over the transactional id; what an earlier holder left open is aborted.
@@ -120,8 +133,44 @@ class Transactor:
 
     def submit(self, transaction: Transaction) -> Future[Settlement]:
         """Runs a transaction on this object's thread."""
+        attempt = self._attempt = self._make_attempt(transaction)
+        self._executor.submit(self._run, attempt)
+        return attempt.settlement
+
+    def give_up_stuck(self) -> None:
+        """Stops waiting for calls of the client that have not come back for long.
+
+        librdkafka may wait for ever for a group coordinator that it has forgotten (librdkafka#5511), as it does after
+        most restarts of a lone broker, and a timeout of that call is not looked at (librdkafka#5456). Its thread and
+        its producer are left to themselves; then comes what comes after any end that is not known.
+        """
+        attempt, now_s = self._attempt, self._clock.monotonic()
+        if attempt is None or now_s - attempt.began_s < self._patience_s():
+            return
+        if self._overdue is not attempt:
+            self._overdue, self._overdue_s = attempt, now_s
+        if now_s - self._overdue_s < LOOK_AGAIN_S:
+            return
+        self._attempt = None
+        if self._stop.is_set() or not attempt.claim():
+            return
+        self._given_up += 1
+        log.error("transaction_stuck", next="a new producer; how the transaction ended is asked for")
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._executor = _executor()
+        self._executor.submit(self._settle, attempt, End(committed=None, error=KafkaError(KafkaError._TIMED_OUT)))
+
+    def _patience_s(self) -> float:
+        return min(self._fencing.timeout_s + PATIENCE_PAST_TIMEOUT_S, math.ldexp(PATIENCE_S, self._given_up))
+
+    def close(self) -> None:
+        """Takes no more transactions and stops waiting between tries."""
+        self._stop.set()
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _make_attempt(self, transaction: Transaction) -> Attempt:
         assert self._producer is not None, "open() comes first"
-        attempt = self._attempt = Attempt(
+        return Attempt(
             self._producer,
             self._undelivered,
             transaction,
@@ -131,31 +180,6 @@ class Transactor:
             back_off=self._back_off,
             at=self._at,
         )
-        self._executor.submit(self._run, attempt)
-        return attempt.settlement
-
-    def give_up_stuck(self) -> None:
-        """Stops waiting for calls of the client that have not come back by the time that the transaction is over.
-
-        librdkafka may wait for ever for a group coordinator that it has forgotten (librdkafka#5511), and a timeout of
-        that call is not looked at (librdkafka#5456). Its thread and its producer are left to themselves; then comes
-        what comes after any end that is not known.
-        """
-        attempt = self._attempt
-        if attempt is None or self._clock.monotonic() - attempt.began_s < self._fencing.timeout_s + STUCK_AFTER_S:
-            return
-        self._attempt = None
-        if self._stop.is_set() or not attempt.claim():
-            return
-        log.error("transaction_stuck", next="a new producer; how the transaction ended is asked for")
-        self._executor.shutdown(wait=False, cancel_futures=True)
-        self._executor = _executor()
-        self._executor.submit(self._settle, attempt, End(committed=None, error=KafkaError(KafkaError._TIMED_OUT)))
-
-    def close(self) -> None:
-        """Takes no more transactions and stops waiting between tries."""
-        self._stop.set()
-        self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _run(self, attempt: Attempt) -> None:
         try:
@@ -176,13 +200,19 @@ class Transactor:
     def _settlement(self, attempt: Attempt, end: End) -> Settlement:
         """Makes sure how the transaction ended, whatever it takes."""
         error = None if end.error is None else end.error.name()
-        if end.committed is not None:
-            if not end.prompt:
-                log.info(
-                    "producer_rebuilt", why="the end of a transaction was slow: a late copy must not meet the next"
-                )
-                self._rebuild()
-            return Settlement(end.committed, error)
+        if end.committed and end.prompt:
+            self._given_up = 0
+            return Settlement(committed=True)
+        if end.committed is None:
+            self._end_if_fenced(attempt, end)
+        if not end.prompt:
+            # A new producer ends what is not ended; and a late copy of an end that was slow must not meet the next
+            # transaction.
+            log.info("producer_rebuilt", why="the end of a transaction was slow, or is not known")
+            self._rebuild()
+        return Settlement(self._resolve(attempt, end.committed), error)
+
+    def _end_if_fenced(self, attempt: Attempt, end: End) -> None:
         now_s = self._clock.monotonic()  # the abort may have waited for the network: the age at the error is not enough
         fenced = end.error is not None and end.error.code() in FENCED
         if fenced and self._fencing.must_end(now_s, now_s - attempt.began_s):
@@ -190,26 +220,46 @@ class Transactor:
                 "fenced twice within 60 s: another instance runs with this kafka.instance_id. "
                 "Give each process its own instance_id"
             )
-        self._rebuild()
-        landed = self._landed(attempt)
-        log.info("transaction_resolved", committed=landed)
-        return Settlement(landed, error)
 
-    def _landed(self, attempt: Attempt) -> bool:
-        """Whether a transaction whose end was not told is committed; the broker has ended it by now.
-
-        The offsets alone would not tell: another owner may have committed the same since. A transaction is atomic, so
-        one partition that has its metadata is enough; if none has, it was aborted, or all are somebody else's by now.
-        """
-        numbers = list(attempt.transaction.next_offsets)
-        tries = 0
-        while True:
-            tries += 1
-            try:
-                return attempt.metadata in self._committed_metadata(numbers)
-            except KafkaException as exception:
-                log.warning("committed_offsets_unknown", error=str(exception), next="asks again")
+    def _resolve(self, attempt: Attempt, told: bool | None) -> bool:
+        """Makes sure how a transaction ended; what of an aborted one is open still is aborted there."""
+        suspicious = 0
+        for tries in count(1):
+            ending = self._endings.of(attempt, told, suspicious=suspicious > 0)
+            if ending.committed is None:
                 self._back_off(tries)
+                continue
+            if told is None:
+                log.info("transaction_resolved", committed=ending.committed)
+            told = ending.committed
+            if not ending.hanging and (not ending.pending or suspicious >= SUSPICIONS_MAX):
+                break
+            suspicious += 1
+            next_step = "the next commit makes it visible" if told else "aborts it there"
+            log.warning("transaction_hangs", partitions=ending.names(), committed=told, next=next_step)
+            if told:
+                break
+            self._abort_hanging(attempt, ending.hanging)
+        return bool(told)
+
+    def _abort_hanging(self, attempt: Attempt, hanging: list[Place]) -> None:
+        """The new producer that follows has heard of every marker, and shuts out late copies of the abort."""
+        outputs = attempt.last_outputs
+        again = attempt.transaction._replace(outputs=[outputs[place] for place in hanging])
+        try:
+            self._patiently(self._make_attempt(again).run_into_abort)
+        except KafkaException as exception:
+            log.warning("abort_failed", error=str(exception), next="a new producer")
+        self._rebuild()
+
+    def _patiently(self, call: Callable[[], None]) -> None:
+        """Makes calls of the client; where they are stuck they are left to themselves."""
+        executor = _executor()
+        future = executor.submit(call)
+        wait([future], PATIENCE_S)
+        executor.shutdown(wait=False, cancel_futures=True)
+        if future.done():
+            future.result()
 
     def _rebuild(self) -> None:
         """A new producer, however long it takes."""

@@ -15,7 +15,9 @@ from consumer.attempt import Undelivered
 from consumer.changelog import ChangelogReader
 from consumer.dead_letters import Guard
 from consumer.drills import At, PassingScorer, nowhere
+from consumer.endings import Endings
 from consumer.fencing import Fencing
+from consumer.hanging import HangingTransactions
 from consumer.input import KafkaInput
 from consumer.lag import LagMonitor
 from consumer.loop import Loop
@@ -25,6 +27,7 @@ from consumer.purge import Purge
 from consumer.rebuild import Rebuilder, Sources
 from consumer.restore import BackgroundRestorer
 from consumer.serving import Serving
+from consumer.sightings import Sightings
 from consumer.start import TopicIds
 from consumer.telemetry import MetricsTelemetry
 from consumer.transactions import Transactor
@@ -111,12 +114,17 @@ def connect(
     events_codec, decisions_codec, profiles_codec = _codecs(settings, policy, telemetry, clock)
     topics = settings.topics
     ids = TopicIds(found[topics.events].topic_id, found[topics.profiles].topic_id)
-    offsets = GroupOffsets(_reader(settings), admin, topics.events)
+    hasty = _reader(settings, **{"isolation.level": "read_uncommitted"})
+    offsets = GroupOffsets(_reader(settings), hasty, admin, topics.events)
     limit_bytes = _dead_letter_bytes(found[topics.dead_letters])
     batch_bytes_max = batch_bytes(specs, found)
     transactor = Transactor(
         make_producer=lambda undelivered: _producer(settings, batch_bytes_max, undelivered),
-        committed_metadata=offsets.metadata,
+        endings=Endings(
+            offsets,
+            HangingTransactions(admin, clock).find,
+            Sightings(_reader(settings, **{"auto.offset.reset": "earliest"}), admin, clock).any_visible,
+        ),
         events_topic=topics.events,
         metadata=ids.to_metadata,
         clock=clock,
@@ -225,9 +233,9 @@ def _dead_letter_bytes(topic: Topic) -> int:
     return int((topic.config or {}).get("max.message.bytes", BROKER_MESSAGE_BYTES))
 
 
-def _reader(settings: Settings) -> Consumer:
+def _reader(settings: Settings, **overrides: Any) -> Consumer:
     """A consumer beside the group's member: it has the group's id to read offsets, and never joins or commits."""
-    return kafka.consumer(settings, **{"enable.partition.eof": True})
+    return kafka.consumer(settings, **{"enable.partition.eof": True, **overrides})
 
 
 def _producer(settings: Settings, batch_bytes_max: int, undelivered: Undelivered) -> Producer:

@@ -52,6 +52,7 @@ class Cluster:
             self.log,
             timeout_s=scenario.transaction_timeout_s,
             marker_delay_s=self._marker_delay_s,
+            skips=self._skips,
             clock_ms=self.now_ms,
         )
         self.group = Group(kernel, scenario.partitions, session_s=scenario.session_s, went_back=self._went_back)
@@ -102,6 +103,21 @@ class Cluster:
         if not self.calm and chance.random() < self.scenario.slow_markers:
             return chance.random() * self.scenario.marker_delay_s
         return chance.random() * 0.005
+
+    def _skips(self, transactional_id: str, markers: int, *, commit: bool) -> set[int]:
+        """Which are forgotten, the last one being that of the offsets: all, or of an abort some of the others.
+
+        What a commit forgets in part nobody can mend without a look into the partitions.
+        """
+        chance = self.kernel.random
+        if self.calm or not self.scenario.has("skipped_markers") or transactional_id.startswith("upstream"):
+            return set()
+        if chance.random() >= self.scenario.error_share:
+            return set()
+        self.kernel.note("markers are skipped", commit=commit)
+        if commit or chance.random() < 0.5:
+            return set(range(markers))
+        return {number for number in range(markers - 1) if chance.random() < 0.5}
 
     def _went_back(self, number: int, before: int, after: int) -> None:
         self.broken(f"the committed offset of partition {number} went back from {before} to {after}")

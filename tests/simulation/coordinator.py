@@ -33,6 +33,13 @@ class OffsetStore(Protocol):
         """The marker has come: offsets that were pending take effect or are dropped."""
 
 
+class Skips(Protocol):
+    """Decides which markers are forgotten."""
+
+    def __call__(self, transactional_id: str, markers: int, *, commit: bool) -> set[int]:
+        """Which, of so many."""
+
+
 class Identity(NamedTuple):
     """Who writes: a transactional id in one of its lives."""
 
@@ -63,6 +70,8 @@ class Coordinator:
         log: Finds a partition.
         timeout_s: `transaction.timeout.ms` of all producers.
         marker_delay_s: How long a marker may take to one partition.
+        skips: Which of the markers of an id's transaction are forgotten (KAFKA-20734), of so many. Not of one whose
+            end is answered: then the client goes on, and nobody asks what became of it.
         clock_ms: The brokers' clock.
     """
 
@@ -73,10 +82,11 @@ class Coordinator:
         *,
         timeout_s: float,
         marker_delay_s: Callable[[], float],
+        skips: Skips,
         clock_ms: Callable[[], int],
     ) -> None:
         self._kernel, self._log, self._timeout_s = kernel, log, timeout_s
-        self._marker_delay_s, self._clock_ms = marker_delay_s, clock_ms
+        self._marker_delay_s, self._skips, self._clock_ms = marker_delay_s, skips, clock_ms
         self._producers: dict[str, _Producer] = {}
 
     @property
@@ -118,14 +128,20 @@ class Coordinator:
         for entry in entries:
             log.append(entry._replace(write=producer.write))
 
-    def end(self, identity: Identity, *, commit: bool) -> None:
-        """Decides the transaction that is open now, whichever the request was meant for."""
+    def end(self, identity: Identity, *, commit: bool, unheard: bool = False) -> None:
+        """Decides the transaction that is open now, whichever the request was meant for.
+
+        Args:
+            identity: Whose.
+            commit: How.
+            unheard: The answer will not be heard.
+        """
         producer = self._current(identity)
         if producer.write is None:
             if producer.last_end is not commit:
                 raise RefusedError(KafkaError.INVALID_TXN_STATE)
         elif producer.ending is None:
-            self._end(identity.transactional_id, producer, commit=commit)
+            self._end(identity.transactional_id, producer, commit=commit, unheard=unheard)
         elif producer.ending is commit:
             raise RefusedError(KafkaError.CONCURRENT_TRANSACTIONS)
         else:
@@ -143,7 +159,7 @@ class Coordinator:
             raise RefusedError(KafkaError.CONCURRENT_TRANSACTIONS)
         if producer.write is None:
             producer.number += 1
-            producer.write = Write(f"{identity.transactional_id}/{producer.number}")
+            producer.write = Write(identity.transactional_id, producer.number)
             self._kernel.at(self._timeout_s, partial(self._expire, identity.transactional_id, producer.write))
         return producer
 
@@ -154,15 +170,17 @@ class Coordinator:
             self._kernel.note("transaction timed out", write=write.name)
             self._end(transactional_id, producer, commit=False)
 
-    def _end(self, transactional_id: str, producer: _Producer, *, commit: bool) -> None:
+    def _end(self, transactional_id: str, producer: _Producer, *, commit: bool, unheard: bool = True) -> None:
         write = producer.write
         assert write is not None
         producer.ending, write.aborted = commit, not commit
         producer.unmarked = len(producer.places) + 1
         self._kernel.note("transaction ends", write=write.name, commit=commit)
-        for place in sorted(producer.places):
-            self._kernel.at(self._marker_delay_s(), partial(self._mark, transactional_id, producer, place))
-        self._kernel.at(self._marker_delay_s(), partial(self._settle, producer))
+        tell = [partial(self._mark, transactional_id, producer, place) for place in sorted(producer.places)]
+        tell.append(partial(self._settle, producer))
+        skipped = self._skips(transactional_id, len(tell), commit=commit) if unheard else set()
+        for number, call in enumerate(tell):
+            self._kernel.at(self._marker_delay_s(), partial(self._marked, producer) if number in skipped else call)
 
     def _mark(self, transactional_id: str, producer: _Producer, place: Place) -> None:
         log = self._log(place)

@@ -185,7 +185,9 @@ class Group:
 
     def settle(self, write: Write, *, commit: bool) -> None:
         """The marker has come: what was pending takes effect or is dropped."""
-        offsets = self._pending.pop(write, {})
+        offsets: dict[int, Offset] = {}
+        for old in [old for old in self._pending if old.owner == write.owner]:  # it knows producers, not transactions
+            offsets |= self._pending.pop(old)
         if not commit:
             return
         for number, (offset, metadata) in offsets.items():

@@ -13,10 +13,10 @@ Headers = list[tuple[str, bytes | None]]
 class Write:
     """A transaction, as seen by the partitions that it wrote to."""
 
-    __slots__ = ("aborted", "name")
+    __slots__ = ("aborted", "name", "owner")
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, owner: str, number: int) -> None:
+        self.owner, self.name = owner, f"{owner}/{number}"
         self.aborted = False
         """Its end, once it has one; readers look at it only where its marker stands."""
 
@@ -66,12 +66,23 @@ class Log:
     def append(self, entry: Entry) -> None:
         """Adds a record, or the marker that ends a transaction here."""
         if entry.write is not None:
+            self._take_up(entry.write)
             if entry.control:
                 self._open.pop(entry.write, None)
             else:
                 self._open.setdefault(entry.write, len(self.entries))
         self.entries.append(entry)
         self.changed.fire()
+
+    def _take_up(self, write: Write) -> None:
+        """What its producer has left open here becomes part of it: a leader knows producers, not transactions."""
+        for old in [old for old in self._open if old.owner == write.owner and old is not write]:
+            first = self._open.pop(old)
+            self._open[write] = min(first, self._open.get(write, first))
+            for offset in range(first, len(self.entries)):
+                entry = self.entries[offset]
+                if entry is not None and entry.write is old:
+                    self.entries[offset] = entry._replace(write=write)
 
     def committed(self, start: int = 0) -> Iterator[tuple[int, Entry]]:
         """What a reader of committed records sees from an offset on."""

@@ -15,7 +15,9 @@ from consumer.assignment import Assignment, Leads, Phase
 from consumer.attempt import Attempt
 from consumer.batch import Batch
 from consumer.changelog import ChangelogReader
+from consumer.endings import Ending, Endings
 from consumer.fencing import Fencing
+from consumer.hanging import HangingTransactions
 from consumer.input import KafkaInput
 from consumer.loop import Loop
 from consumer.offsets import GroupOffsets
@@ -24,6 +26,7 @@ from consumer.processor import Processor
 from consumer.rebuild import Rebuilder, Rebuilt
 from consumer.records import Output, Record
 from consumer.restore import BackgroundRestorer
+from consumer.sightings import Sightings
 from consumer.start import Start
 from consumer.transactions import Transactor
 from scoring.profile import Profile, pack, unpack
@@ -372,9 +375,8 @@ def offset_fetched_after_the_changelog(patch: Patch) -> None:
 def pending_offsets_not_awaited(patch: Patch) -> None:
     """The committed offset is fetched while a transaction that has a newer one is open."""
 
-    def fetch(_: Any, self: GroupOffsets, numbers: list[int]) -> Any:
-        consumer: Any = self._consumer
-        return consumer.committed_unstable(numbers)
+    def fetch(original: Any, self: GroupOffsets, _: Any, numbers: list[int]) -> Any:
+        return original(self, self._hasty, numbers)
 
     _around(patch, GroupOffsets, "_fetch", fetch)
 
@@ -466,13 +468,31 @@ def changelog_before_the_batch_is_whole(patch: Patch) -> None:
 @mutant("unknown_end")
 def unknown_end_taken_for_an_abort(patch: Patch) -> None:
     """A commit whose answer was lost is taken for aborted."""
-    patch.setattr(Transactor, "_landed", lambda *_: False)
+    patch.setattr(Endings, "of", lambda *_, **__: Ending(committed=False, hanging=[]))
 
 
 @mutant("unknown_end")
 def unknown_end_taken_for_a_commit(patch: Patch) -> None:
     """A commit whose answer was lost is taken for committed."""
-    patch.setattr(Transactor, "_landed", lambda *_: True)
+    patch.setattr(Endings, "of", lambda *_, **__: Ending(committed=True, hanging=[]))
+
+
+@mutant("skipped_markers")
+def hanging_transactions_left_alone(patch: Patch) -> None:
+    """Nobody looks for partitions that were not told of an abort: the next commit shows what was aborted."""
+    patch.setattr(HangingTransactions, "find", lambda *_: [])
+
+
+@mutant("skipped_markers")
+def hanging_transactions_not_aborted(patch: Patch) -> None:
+    """They are found and left as they are."""
+    patch.setattr(Transactor, "_resolve", lambda self, *given: self._endings.of(*given).committed)
+
+
+@mutant("skipped_markers", "unknown_end")
+def pending_offsets_taken_for_committed(patch: Patch) -> None:
+    """Offsets that stay pending count as committed, though nobody has seen anything of their transaction."""
+    patch.setattr(Sightings, "any_visible", lambda *_: True)
 
 
 @mutant("late_end")

@@ -72,8 +72,16 @@ class TransactionalProducer:
     def poll(self, timeout: float) -> None:
         self._kernel.sleep(timeout)
 
+    def flush(self, timeout: float) -> int:
+        self._check()
+        assert timeout > 0
+        self._flush()
+        return 0
+
     def send_offsets_to_transaction(self, offsets: list[TopicPartition], membership: Membership) -> None:
         self._check()
+        if not offsets:
+            return
         if self._chance.random() < 0.3:
             self._flush()
         self._disturb()
@@ -130,7 +138,7 @@ class TransactionalProducer:
     def _end(self, *, commit: bool) -> None:
         request = partial(self._cluster.coordinator.end, self._held(), commit=commit)
         if commit and not self._decided and self._hits("unknown_end"):
-            self._end_unknown(request)
+            self._end_unknown(partial(request, unheard=True))
         if self._hits("late_end"):
             self._kernel.note("an end is under way for long", commit=commit)
             self._kernel.at(self._chance.random() * LATE_S, partial(self._arrive_late, request))

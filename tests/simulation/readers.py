@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin._listoffsets import EarliestSpec  # the package exports it without saying so
 
-from tests.simulation.cluster import EVENTS, Cluster
+from tests.simulation.cluster import Cluster
 from tests.simulation.coordinator import RefusedError
 from tests.simulation.kernel import Process
 from tests.simulation.logs import Log
 from tests.simulation.messages import SimulatedMessage, fail
-from tests.simulation.network import LONG_S, NoAnswerError
+from tests.simulation.network import NoAnswerError
 
 T = TypeVar("T")
 RETRY_S = 0.05
@@ -24,29 +24,30 @@ NO_OFFSET = -1001
 
 
 class ReaderConsumer:
-    """Stands in for a `confluent_kafka.Consumer` that never joins: it reads committed offsets and one partition."""
+    """Stands in for a `confluent_kafka.Consumer` that never joins: it reads committed offsets and one partition.
 
-    def __init__(self, cluster: Cluster, process: Process) -> None:
-        self._cluster, self._process = cluster, process
+    Args:
+        cluster: The brokers.
+        process: Whose it is.
+        hasty: It reads uncommitted, and does not wait for pending offsets.
+    """
+
+    def __init__(self, cluster: Cluster, process: Process, *, hasty: bool = False) -> None:
+        self._cluster, self._process, self._hasty = cluster, process, hasty
         self._kernel, self._network = cluster.kernel, cluster.network
         self._log: Log | None = None
         self._number = self._position = 0
         self._end_told = -1
 
     def committed(self, asked: list[TopicPartition], timeout: float) -> list[TopicPartition]:
-        """Waits for pending offsets, as a consumer of committed records does."""
+        """Waits for pending offsets, as a consumer of committed records does; unless it is hasty."""
         self._cluster.pass_point(self._process, "restore_offsets")
-        numbers = [partition.partition for partition in asked]
-        found = self._ask(lambda: self._cluster.group.fetch(numbers), timeout)
+        numbers, group = [partition.partition for partition in asked], self._cluster.group
+        found = self._ask(lambda: dict(group.offsets) if self._hasty else group.fetch(numbers), timeout)
         return [
             TopicPartition(partition.topic, number, *found.get(number, (NO_OFFSET, "")))
             for partition, number in zip(asked, numbers, strict=True)
         ]
-
-    def committed_unstable(self, numbers: list[int]) -> list[TopicPartition]:
-        """As a consumer of everything would be answered: pending offsets are not waited for."""
-        offsets = self._ask(lambda: dict(self._cluster.group.offsets), LONG_S)
-        return [TopicPartition(EVENTS, number, *offsets.get(number, (NO_OFFSET, ""))) for number in numbers]
 
     def assign(self, partitions: list[TopicPartition]) -> None:
         """From an offset, or from the start."""

@@ -39,8 +39,12 @@ KINDS = (
     "state_loss",
     "large",
     "hang",
+    "skipped_markers",
 )
 """Faults and odd circumstances; each seed has some of them (swarm testing, Groce et al. 2012)."""
+
+ENDING = {"crash", "crash_at", "stop", "twin", "flood", "state_loss"}
+"""Not where markers are skipped: nobody but a living instance knows what it has to mend."""
 
 POINTS = (
     "after_poll",
@@ -111,6 +115,8 @@ def scenario_of(seed: int) -> Scenario:
     chance = random.Random(f"scenario {seed}")
     density = chance.choice((0.15, 0.3, 0.5))
     kinds = tuple(kind for kind in KINDS if chance.random() < density)
+    if "skipped_markers" in kinds:
+        kinds = tuple(kind for kind in kinds if kind not in ENDING)
     return Scenario(
         kinds=kinds,
         partitions=chance.choice((1, 2, 2, 3, 4)),

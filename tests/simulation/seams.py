@@ -50,9 +50,10 @@ class TracedLog:
 class SimulatedConsumer:
     """Stands in for `confluent_kafka.Consumer`: a member of the group once it subscribes, a reader until then."""
 
-    def __init__(self, cluster: Cluster, threads: Threads) -> None:
+    def __init__(self, cluster: Cluster, threads: Threads, properties: Mapping[str, Any]) -> None:
         self._cluster, self._process = cluster, threads.process()
-        self._role: Any = ReaderConsumer(cluster, self._process)
+        hasty = properties.get("isolation.level") == "read_uncommitted"
+        self._role: Any = ReaderConsumer(cluster, self._process, hasty=hasty)
 
     def subscribe(self, topics: list[str], **callbacks: Any) -> None:
         """Joins."""
@@ -103,7 +104,7 @@ def _clients(cluster: Cluster, threads: Threads) -> dict[Place, Any]:
         return {n: Topic(n, cluster.topic_id(n), cluster.scenario.partitions, cluster.topic_config(n)) for n in names}
 
     return {
-        (kafka, "consumer"): lambda _, **__: SimulatedConsumer(cluster, threads),
+        (kafka, "consumer"): lambda _, **properties: SimulatedConsumer(cluster, threads, properties),
         (kafka, "transactional_producer"): producer,
         (kafka, "admin"): lambda _: SimulatedAdmin(cluster, threads.process()),
         (kafka, "wait_for_broker"): wait_for_broker,

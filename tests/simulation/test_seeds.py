@@ -66,6 +66,8 @@ SITUATIONS = (
     "log transaction_aborted",
     "log transaction_resolved",
     "log transaction_stuck",
+    "log transaction_hangs",
+    "markers are skipped",
     "log producer_rebuilt",
     "log registry_unavailable",
     "log restore_waits",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from threading import Event
 from typing import Any, NoReturn
 
@@ -13,11 +14,13 @@ from structlog.testing import capture_logs
 
 from consumer import transactions
 from consumer.attempt import SLOW_END_S, Undelivered
+from consumer.end_offsets import Place
+from consumer.endings import Endings
 from consumer.fencing import Fencing
 from consumer.ports import Membership, Settlement, Transaction
 from consumer.records import Output
 from consumer.start import TopicIds
-from consumer.transactions import START_TIMEOUT_S, STUCK_AFTER_S, Transactor
+from consumer.transactions import LOOK_AGAIN_S, PATIENCE_S, START_TIMEOUT_S, SUSPICIONS_MAX, Transactor
 from runtime.errors import ConfigurationError, FatalError, FencedError, KafkaUnavailableError
 from tests.kafka import eventually
 from tests.unit.consumer.fakes import TOPIC, FakeClock, FakeProducer, Produced, Script, fault, message
@@ -36,9 +39,12 @@ class Bench:
         self.marks: list[str] = []
         self.asked: list[list[int]] = []
         self.passed: list[str] = []
+        self.hanging: list[list[Place]] = []
+        """What is found to hang, one answer after the other; then nothing."""
+        self.visible = False
         self.transactor = Transactor(
             make_producer=self._make,
-            committed_metadata=self._committed,
+            endings=Endings(self, self._find_hanging, lambda _: self.visible),
             events_topic=TOPIC,
             metadata=TopicIds("E", "P").to_metadata,
             clock=self.clock,
@@ -78,10 +84,17 @@ class Bench:
         self.producers.append(FakeProducer(self.script))
         return self.producers[-1].client
 
-    def _committed(self, numbers: list[int]) -> list[str]:
+    def metadata(self, numbers: list[int]) -> list[str]:
         self.asked.append(numbers)
         self.script.play("committed_metadata")
         return self.marks
+
+    def metadata_without_pending(self, _: list[int]) -> list[str]:
+        self.script.play("hasty_metadata")
+        return self.marks
+
+    def _find_hanging(self, _: Collection[Place]) -> list[Place]:
+        return self.hanging.pop(0) if self.hanging else []
 
 
 def membership() -> Membership:
@@ -279,6 +292,7 @@ def test_the_end_is_asked_for_until_it_is_known(bench: Bench) -> None:
     """A guess would lose or double a batch."""
     bench.opened().script.then("commit", bench.land_unheard)
     bench.script.then("committed_metadata", fault(KafkaError._TIMED_OUT), fault(KafkaError.NOT_COORDINATOR))
+    bench.script.then("hasty_metadata", fault(KafkaError._TIMED_OUT), fault(KafkaError.NOT_COORDINATOR))
     assert bench.run().committed
     assert bench.calls.count("committed_metadata") == 3
 
@@ -307,6 +321,7 @@ def test_whatever_is_repeated_waits_in_between(
     monkeypatch.setattr(bench.transactor, "_back_off", found.append)
     bench.opened().script.then("commit", fenced())
     bench.script.then(method, error, error)
+    bench.script.then("hasty_metadata", error, error)
     bench.run()
     assert found == waited
 
@@ -317,6 +332,91 @@ def test_a_new_producer_that_is_not_authorised_ends(bench: Bench) -> None:
     bench.script.then("init", fault(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED))
     with pytest.raises(KafkaUnavailableError, match="not authorised"):
         bench.run()
+
+
+# --- what the brokers left open ---
+
+AT_3: Place = ("lead.decisions", 3)
+AGAIN = ["begin", "produce", "flush", "send_offsets", "abort", "init"]
+
+
+@pytest.mark.parametrize("error", [abortable(), fenced()])
+def test_what_hangs_of_an_aborted_transaction_is_aborted_again(bench: Bench, error: KafkaException) -> None:
+    """By a transaction of the same id to the partitions that hang; the commit of the next one would show it."""
+    bench.opened().script.then("commit", error)
+    bench.hanging = [[AT_3]]
+    assert not bench.run(OUTPUT, OUTPUT._replace(partition=4), next_offsets={3: 8, 4: 1}).committed
+    begun = len(bench.calls) - bench.calls[::-1].index("begin") - 1
+    assert [call for call in bench.calls[begun:] if call != "committed_metadata"] == AGAIN
+    assert [record.partition for record in bench.producers[-2].produced][-1:] == [3]
+    assert bench.run() == COMMITTED
+
+
+def test_it_is_aborted_until_it_hangs_no_more(bench: Bench) -> None:
+    """The brokers may still be busy with what made it hang."""
+    bench.opened().script.then("commit", fenced())
+    bench.script.then("abort", fault(KafkaError._TIMED_OUT), None)
+    bench.hanging = [[AT_3], [AT_3]]
+    assert not bench.run().committed
+    assert bench.calls.count("abort") == 2
+
+
+def test_offsets_that_are_refused_do_not_keep_it_open(bench: Bench) -> None:
+    """Their partition was part of the transaction before the broker looked at the membership."""
+    bench.opened().script.then("commit", fenced())
+    bench.script.then("send_offsets", None, fault(KafkaError.ILLEGAL_GENERATION, abortable=True))
+    bench.hanging = [[AT_3]]
+    assert not bench.run().committed
+    assert bench.calls.count("abort") == 1
+
+
+def test_what_hangs_of_a_committed_transaction_is_left_to_the_next(bench: Bench) -> None:
+    """An abort would take back what the client called committed, in some partitions alone."""
+    bench.opened().script.then("commit", bench.land_unheard)
+    bench.hanging = [[AT_3]]
+    with capture_logs() as logs:
+        assert bench.run().committed
+    assert "abort" not in bench.calls
+    (told,) = (line for line in logs if line["event"] == "transaction_hangs")
+    assert (told["partitions"], told["committed"]) == (["lead.decisions-3"], True)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_what_nobody_can_have_seen_is_aborted(bench: Bench, told: bool) -> None:
+    """Offsets that stay pending and no record to be seen: whatever was decided can be undecided."""
+    bench.opened().script.then("commit", retriable() if told else fenced())
+    bench.script.then("committed_metadata", fault(KafkaError._TIMED_OUT))
+    bench.hanging = [[AT_3]]
+    assert not bench.run().committed
+    assert bench.calls.count("abort") == 1
+
+
+def test_what_somebody_can_see_is_committed(bench: Bench) -> None:
+    """A transaction is atomic: one record that is visible tells of all."""
+    bench.opened().script.then("commit", fenced())
+    bench.script.then("committed_metadata", fault(KafkaError._TIMED_OUT))
+    bench.visible = True
+    assert bench.run().committed
+
+
+def test_others_pending_offsets_are_not_waited_for(bench: Bench) -> None:
+    """The partitions may be another owner's by now, whose transaction may last."""
+    bench.opened().script.then("commit", fenced())
+    bench.script.then("committed_metadata", *[fault(KafkaError._TIMED_OUT)] * 100)
+    assert not bench.run().committed
+    assert bench.calls.count("abort") == SUSPICIONS_MAX
+
+
+def test_a_client_that_is_stuck_in_it_is_left_to_itself(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next try is another producer's."""
+    monkeypatch.setattr(transactions, "PATIENCE_S", 0.1)
+    released = Event()
+    bench.opened().script.then("commit", fenced())
+    bench.script.then("send_offsets", None, lambda: released.wait(10))
+    bench.hanging = [[AT_3], [AT_3]]
+    assert not bench.run().committed
+    assert bench.calls.count("abort") == 1
+    released.set()
 
 
 # --- a client that is stuck ---
@@ -332,37 +432,74 @@ class Stuck:
             called.set()
             assert self.released.wait(10)
 
-        bench.opened().script.then("commit", hang)
+        bench.script.then("commit", hang)
         self.future = bench.transactor.submit(Transaction((OUTPUT,), {3: 8}, membership()))
         assert called.wait(10)
 
 
-@pytest.fixture
-def stuck(bench: Bench) -> Iterator[Stuck]:
+@contextmanager
+def stuck_in(bench: Bench) -> Iterator[Stuck]:
     made = Stuck(bench)
     yield made
     made.released.set()
 
 
-LONG_ENOUGH_S = 15.0 + STUCK_AFTER_S
+@pytest.fixture
+def stuck(bench: Bench) -> Iterator[Stuck]:
+    with stuck_in(bench.opened()) as made:
+        yield made
 
 
-def test_a_call_is_waited_for_while_the_transaction_may_live(bench: Bench, stuck: Stuck) -> None:
-    """A slow broker is no reason to give up."""
-    bench.clock.sleep(LONG_ENOUGH_S - 0.1)
+def wait_too_long(bench: Bench, patience_s: float = PATIENCE_S) -> None:
+    """As the loop does: it looks again and again."""
+    bench.clock.sleep(patience_s)
     bench.transactor.give_up_stuck()
+    bench.clock.sleep(LOOK_AGAIN_S)
+    bench.transactor.give_up_stuck()
+
+
+def test_a_call_is_waited_for(bench: Bench, stuck: Stuck) -> None:
+    """A slow broker is no reason to give up at once."""
+    wait_too_long(bench, PATIENCE_S - LOOK_AGAIN_S - 0.1)
     assert len(bench.producers) == 1
     stuck.released.set()
     assert stuck.future.result(timeout=10) == COMMITTED
 
 
+def test_a_process_that_was_stopped_lets_its_client_speak_first(bench: Bench, stuck: Stuck) -> None:
+    """However late it looks, it looks again before it gives up."""
+    bench.clock.sleep(1000.0)
+    bench.transactor.give_up_stuck()
+    stuck.released.set()
+    assert stuck.future.result(timeout=10) == COMMITTED
+
+
+def test_patience_grows_with_each_that_was_in_vain(bench: Bench) -> None:
+    """Brokers that take longer than it has the first time must not be given up for ever."""
+    bench.opened()
+    patience_s = PATIENCE_S
+    for _ in range(3):
+        with stuck_in(bench) as stuck:
+            wait_too_long(bench, patience_s - LOOK_AGAIN_S - 0.1)
+            assert not stuck.future.done()
+            bench.clock.sleep(0.2 + LOOK_AGAIN_S)
+            bench.transactor.give_up_stuck()
+            bench.clock.sleep(LOOK_AGAIN_S)
+            bench.transactor.give_up_stuck()
+            assert not stuck.future.result(timeout=10).committed
+        patience_s = min(2 * patience_s, 16.0)
+    assert bench.run() == COMMITTED
+    with stuck_in(bench) as stuck:
+        wait_too_long(bench)
+        assert not stuck.future.result(timeout=10).committed
+
+
 @pytest.mark.parametrize("committed", [True, False])
 def test_a_call_that_never_comes_back_is_given_up(bench: Bench, stuck: Stuck, committed: bool) -> None:
     """A new producer shuts the old one out, and the committed offsets tell how it ended."""
-    bench.clock.sleep(LONG_ENOUGH_S)
     if committed:
         bench.land()
-    bench.transactor.give_up_stuck()
+    wait_too_long(bench)
     assert stuck.future.result(timeout=10).committed is committed
     assert len(bench.producers) == 2
     assert bench.run() == COMMITTED
@@ -370,8 +507,7 @@ def test_a_call_that_never_comes_back_is_given_up(bench: Bench, stuck: Stuck, co
 
 def test_a_call_that_comes_back_too_late_decides_nothing(bench: Bench, stuck: Stuck) -> None:
     """Its transaction was settled by others, and the producer is theirs."""
-    bench.clock.sleep(LONG_ENOUGH_S)
-    bench.transactor.give_up_stuck()
+    wait_too_long(bench)
     assert not stuck.future.result(timeout=10).committed
     stuck.released.set()
     eventually(lambda: bench.passed.count("after_commit") == 1)
@@ -393,8 +529,7 @@ def test_a_failure_that_comes_back_too_late_is_no_news(bench: Bench) -> None:
     future = bench.transactor.submit(Transaction((OUTPUT,), {3: 8}, membership()))
     assert called.wait(10)
     (thread,) = set(threading.enumerate()) - others
-    bench.clock.sleep(LONG_ENOUGH_S)
-    bench.transactor.give_up_stuck()
+    wait_too_long(bench)
     assert not future.result(timeout=10).committed
     with capture_logs() as logs:
         released.set()
@@ -406,8 +541,7 @@ def test_a_failure_that_comes_back_too_late_is_no_news(bench: Bench) -> None:
 def test_what_is_settled_is_not_given_up(bench: Bench) -> None:
     """However long ago it was."""
     bench.opened().run()
-    bench.clock.sleep(LONG_ENOUGH_S)
-    bench.transactor.give_up_stuck()
+    wait_too_long(bench)
     assert bench.run() == COMMITTED
     assert len(bench.producers) == 1
 
