@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from threading import Lock
 from typing import NamedTuple
@@ -21,6 +21,8 @@ log = structlog.get_logger(__name__)
 SLOW_END_S = 1.0
 """An end that took longer may have been sent twice; a late first copy must not meet the next transaction."""
 FLUSH_TIMEOUT_S = 10.0
+MEMBERSHIP = {KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION, KafkaError.FENCED_INSTANCE_ID}
+"""What the broker says to offsets of a membership that is over."""
 
 _PURGED = {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}
 """Of records that an abort took back."""
@@ -104,6 +106,10 @@ class Attempt:
         """Of each partition that it writes to, the last record."""
         return {(output.topic, output.partition): output for output in self.transaction.outputs}
 
+    def has_landed(self, committed: Iterable[TopicPartition]) -> bool:
+        """Whether its metadata stand beside one of the committed offsets."""
+        return any(partition.metadata == self.metadata for partition in committed)
+
     def run(self) -> End:
         """Makes the calls; may never return."""
         try:
@@ -132,22 +138,29 @@ class Attempt:
             log.warning("abort_failed", error=error.name(), detail=error.str(), next="a new producer")
         return End(committed=None, error=error)
 
-    def run_into_abort(self) -> None:
+    def run_into_abort(self) -> bool:
         """Writes to the same partitions and aborts it: what a transaction of this id has left open there ends with it.
+
+        Returns:
+            Whether the offsets were sent too, or refused as those of a membership that is over: only after their
+            partition has become part of the transaction.
 
         Raises:
             KafkaException: It may be open still.
         """
         self._producer.begin_transaction()
+        whole = True
         try:
             self._produce(self.transaction.outputs)
             self._producer.flush(FLUSH_TIMEOUT_S)
             self._send_offsets()
         except KafkaException as exception:
-            # A membership that is over is refused, but only after the partition of the offsets has become part of it.
-            if not exception.args[0].txn_requires_abort():
+            error: KafkaError = exception.args[0]
+            if not error.txn_requires_abort():
                 raise
+            whole = error.code() in MEMBERSHIP
         self._retrying(self._producer.abort_transaction)
+        return whole
 
     def _commit(self) -> bool:
         producer = self._producer

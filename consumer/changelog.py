@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Event
 
-import structlog
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
@@ -24,12 +22,11 @@ from runtime.errors import StateError
 from schemas.codec import Codec, UndecodableError, UnknownSchemaError
 from scoring.profile import from_record, pack
 
-log = structlog.get_logger(__name__)
-
-LATE_S = 30.0
-"""By then the broker has ended every transaction that it knows: `transaction.timeout.ms` is 15 s."""
-RETRY_S = 0.5
 CHUNK_RECORDS = 5_000
+
+
+class OpenTransactionError(Exception):
+    """A transaction is open on the changelog: its owner or the brokers will end it."""
 
 
 class ChangelogReader:
@@ -57,18 +54,13 @@ class ChangelogReader:
         offset has passed the mark is the partition read, so that its end is reached with every marker in place.
 
         Raises:
+            OpenTransactionError: Read it later.
             StateError: A value is another group's, or what the brokers keep is damaged.
             KafkaException: Kafka could not answer.
         """
         end = self._end(number, IsolationLevel.READ_UNCOMMITTED)
-        tries = 0
-        while self._end(number, IsolationLevel.READ_COMMITTED) < end:
-            if stop():
-                return None
-            if tries.bit_count() <= 1:  # ever more rarely: it may take as long as its owner's transaction timeout
-                _tell_of_open_transaction(number, tries * RETRY_S)
-            tries += 1
-            Event().wait(RETRY_S)
+        if self._end(number, IsolationLevel.READ_COMMITTED) < end:
+            raise OpenTransactionError
         changelog = Changelog()
         if end <= 0:
             return changelog
@@ -135,15 +127,3 @@ class ChangelogReader:
             return
         changelog.leads[lead_id] = pack(profile)
         changelog.last_offset = max(changelog.last_offset, profile.last_offset)
-
-
-def _tell_of_open_transaction(number: int, waited_s: float) -> None:
-    late = waited_s >= LATE_S
-    next_step = "ask `kafka-transactions.sh find-hanging`" if late else "its owner or the broker ends it"
-    (log.warning if late else log.info)(
-        "restore_waits",
-        partition=number,
-        why="a transaction is open on the changelog",
-        waited_s=waited_s,
-        next=next_step,
-    )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import structlog
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, TopicPartition
 
 from consumer.attempt import Attempt
 from consumer.end_offsets import Place
@@ -15,13 +16,13 @@ from consumer.records import Output
 log = structlog.get_logger(__name__)
 
 
-class CommittedMetadata(Protocol):
-    """What was committed with the offsets of input partitions."""
+class CommittedOffsets(Protocol):
+    """What is committed of input partitions."""
 
-    def metadata(self, numbers: list[int]) -> list[str]:
+    def committed(self, numbers: list[int]) -> list[TopicPartition]:
         """Waits for pending offsets."""
 
-    def metadata_without_pending(self, numbers: list[int]) -> list[str]:
+    def committed_without_pending(self, numbers: list[int]) -> list[TopicPartition]:
         """Does not."""
 
 
@@ -40,7 +41,29 @@ class Ending(NamedTuple):
 
     def names(self) -> list[str]:
         """What is open still, for people."""
-        return [f"{topic}-{number}" for topic, number in sorted(self.hanging)] + ["offsets"] * self.pending
+        return _names(self.hanging) + ["offsets"] * self.pending
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What is not there of a transaction that is said to be committed.
+
+    Attributes:
+        missing: The partitions that do not show it.
+        landed: Its offsets are there.
+        undone: Nothing of it is.
+    """
+
+    missing: set[Place]
+    landed: bool
+    undone: bool
+
+    def __bool__(self) -> bool:
+        return bool(self.missing) or self.undone
+
+    def names(self) -> list[str]:
+        """What is not there, for people."""
+        return _names(self.missing) + ["offsets"] * (not self.landed)
 
 
 class Endings:
@@ -49,16 +72,16 @@ class Endings:
     Args:
         offsets: The group's.
         find_hanging: Those of some partitions on which a transaction is open still.
-        any_visible: Whether any of a transaction's records can be seen.
+        missing: The partitions of some records in which the last of them cannot be seen.
     """
 
     def __init__(
         self,
-        offsets: CommittedMetadata,
+        offsets: CommittedOffsets,
         find_hanging: Callable[[Collection[Place]], list[Place]],
-        any_visible: Callable[[Sequence[Output]], bool],
+        missing: Callable[[Sequence[Output]], set[Place]],
     ) -> None:
-        self._offsets, self._find_hanging, self._any_visible = offsets, find_hanging, any_visible
+        self._offsets, self._find_hanging, self._missing = offsets, find_hanging, missing
 
     def of(self, attempt: Attempt, told: bool | None, *, suspicious: bool = False) -> Ending:
         """How it ended.
@@ -76,15 +99,65 @@ class Endings:
             return Ending(told, hanging)
         numbers = list(attempt.transaction.next_offsets)
         try:
-            landed = attempt.metadata in self._offsets.metadata(numbers)
+            landed = attempt.has_landed(self._offsets.committed(numbers))
             return Ending(landed if told is None else told, hanging)
         except KafkaException as exception:
             log.warning("committed_offsets_unknown", error=str(exception), next="asks without those that are pending")
         try:
-            landed = attempt.metadata in self._offsets.metadata_without_pending(numbers)
-            landed = landed or (told is not False and self._any_visible(attempt.transaction.outputs))
+            committed = self._offsets.committed_without_pending(numbers)
+            landed = attempt.has_landed(committed) or (told is not False and self._is_seen(attempt, committed))
         except KafkaException as exception:
             log.warning("committed_offsets_unknown", error=str(exception), next="asks again")
             return Ending(None, hanging)
         # What nobody has seen anything of is aborted now, whatever the coordinator had decided.
         return Ending(landed, hanging, pending=True)
+
+    def _is_repeated(self, attempt: Attempt, committed: list[TopicPartition]) -> bool:
+        """Whether it only said once more what is committed, and that can be read: a sign of life."""
+        wanted = attempt.transaction.next_offsets
+        if attempt.transaction.outputs or any(place.offset != wanted[place.partition] for place in committed):
+            return False
+        try:
+            self._offsets.committed(list(wanted))
+        except KafkaException:
+            return False  # pending for ever, most likely
+        return True
+
+    def _is_seen(self, attempt: Attempt, committed: list[TopicPartition]) -> bool:
+        """Whether some of it can be seen where nobody else can have written the same since."""
+        wanted = attempt.transaction.next_offsets
+        ours = {place.partition for place in committed if place.offset < wanted[place.partition]}
+        outputs = [output for output in attempt.transaction.outputs if output.partition in ours]
+        return self._missing(outputs) != {(output.topic, output.partition) for output in outputs}
+
+    def hanging(self, places: Collection[Place]) -> list[Place]:
+        """Those on which a transaction is open still."""
+        return self._find_hanging(places)
+
+    def loss(self, attempt: Attempt, *, thorough: bool) -> Loss:
+        """What is not there of a transaction that the client said was committed.
+
+        Args:
+            attempt: The last one before a new producer was initialised.
+            thorough: Look at the records even if the offsets are there.
+
+        Raises:
+            KafkaException: Kafka could not answer.
+        """
+        wanted = attempt.transaction.next_offsets
+        committed = self._offsets.committed_without_pending(list(wanted))
+        landed = attempt.has_landed(committed) or self._is_repeated(attempt, committed)
+        if landed and not thorough:
+            return Loss(set(), landed=True, undone=False)
+        # Where somebody went on from it, all of it was there; and what is there now is no longer its end.
+        ours = {place.partition for place in committed if place.offset <= wanted[place.partition]}
+        if landed:
+            ours &= {place.partition for place in committed if place.metadata == attempt.metadata}
+        outputs = [output for output in attempt.transaction.outputs if output.partition in ours]
+        missing = self._missing(outputs)
+        nothing_seen = missing == {(output.topic, output.partition) for output in attempt.transaction.outputs}
+        return Loss(missing, landed, undone=not landed and ours == set(wanted) and nothing_seen)
+
+
+def _names(places: Collection[Place]) -> list[str]:
+    return [f"{topic}-{number}" for topic, number in sorted(places)]

@@ -103,6 +103,8 @@ class Loop:
         self._open: Batch | None = None
         self._in_flight: _InFlight | None = None
         self._aborts = 0
+        self._unsure = False
+        """Whether the last transaction may have been lost with the partitions."""
         self._registry_tries = 0
         self._hold_until_s = 0.0
         self._submitted_s = clock.monotonic()
@@ -204,6 +206,7 @@ class Loop:
             return
         self._drop_uncommitted(numbers)
         self.assignment.remove(numbers)
+        self._unsure = True
 
     def _drop_uncommitted(self, numbers: list[int]) -> None:
         """Settles what is in flight and drops what is not: the membership that it was gathered under is over."""
@@ -229,7 +232,10 @@ class Loop:
         """The transaction's end is unknown: whatever it touched is restored once more."""
         assert self._in_flight is not None
         self._in_flight.forgotten = True
-        numbers = [number for number in self._in_flight.batch.next_offsets if number in self.assignment.partitions]
+        self._restore([number for number in self._in_flight.batch.next_offsets if number in self.assignment.partitions])
+
+    def _restore(self, numbers: list[int]) -> None:
+        """Drops the state of partitions and asks for it anew."""
         self._starting = [restored for restored in self._starting if restored.partition.number not in numbers]
         self.assignment.add(numbers)
         self._restorer.request([self.assignment.partitions[number] for number in numbers])
@@ -357,6 +363,10 @@ class Loop:
         return bool(self._gathered or self._open is not None)
 
     def _transact(self) -> None:
+        if self._unsure:  # without partitions there may be no other transaction to find out
+            self._unsure = False
+            self._in_flight = _InFlight(self._new_batch(), self._transactions.verify(), self._clock.monotonic())
+            return
         if self._starting:  # first, or new partitions would wait until the others' backlog is drained
             if self._take_membership():
                 self._submit(self._start_offsets())
@@ -439,6 +449,9 @@ class Loop:
         now_s = self._clock.monotonic()
         if not settlement.committed:
             self._telemetry.aborted(settlement.error)
+        if settlement.undone:
+            self._discard()
+            self._restore(list(self.assignment.partitions))
         if in_flight.forgotten:
             if settlement.committed:
                 self._telemetry.committed(in_flight.batch)
@@ -446,14 +459,19 @@ class Loop:
         if not settlement.committed:
             self._rewind(settlement.error)
             return
+        if self._open is not None:
+            self._open.parent = None
+        if not in_flight.batch.empty:
+            self._apply(in_flight, now_s)
+
+    def _apply(self, in_flight: _InFlight, now_s: float) -> None:
+        """What is committed becomes part of the state."""
         if self._aborts:
             self._aborts = 0
             self._processor.forward_whole(certain=False)
         batch = in_flight.batch
         batch.apply_to_state()
         self._guard, self._gates = batch.guard, batch.gates
-        if self._open is not None:
-            self._open.parent = None
         self._telemetry.stage("commit", now_s - in_flight.began_s)
         self._telemetry.committed(batch)
         if batch.records:

@@ -24,21 +24,21 @@ class GroupOffsets:
     def __init__(self, consumer: Consumer, hasty: Consumer, admin: AdminClient, topic: str) -> None:
         self._consumer, self._hasty, self._admin, self._topic = consumer, hasty, admin, topic
 
-    def metadata(self, numbers: list[int]) -> list[str]:
-        """What was committed with the partitions' offsets.
+    def committed(self, numbers: list[int]) -> list[TopicPartition]:
+        """What is committed for partitions, below 0 without an offset.
+
+        Raises:
+            KafkaException: The coordinator could not answer in time, or has offsets that stay pending.
+        """
+        return self._fetch(self._consumer, numbers)
+
+    def committed_without_pending(self, numbers: list[int]) -> list[TopicPartition]:
+        """As `committed`, of what is committed already: an end that is never told keeps offsets pending for ever.
 
         Raises:
             KafkaException: The coordinator could not answer in time.
         """
-        return _metadata(self._fetch(self._consumer, numbers))
-
-    def metadata_without_pending(self, numbers: list[int]) -> list[str]:
-        """As `metadata`, of what is committed already: an end that is never told keeps offsets pending for ever.
-
-        Raises:
-            KafkaException: The coordinator could not answer in time.
-        """
-        return _metadata(self._fetch(self._hasty, numbers))
+        return self._fetch(self._hasty, numbers)
 
     def start(self, number: int) -> Start:
         """Where a partition stands.
@@ -46,7 +46,7 @@ class GroupOffsets:
         Raises:
             KafkaException: Kafka could not answer.
         """
-        (found,) = self._fetch(self._consumer, [number])
+        (found,) = self.committed([number])
         # Not by the consumer's watermarks: after a leader has moved it goes on asking the old one for minutes.
         low = start_offsets(self._admin, self._topic, [number])[number]
         high = end_offsets(self._admin, self._topic, [number], IsolationLevel.READ_COMMITTED)[number]
@@ -60,7 +60,3 @@ class GroupOffsets:
             if partition.error:
                 raise KafkaException(partition.error)
         return found
-
-
-def _metadata(committed: list[TopicPartition]) -> list[str]:
-    return [partition.metadata or "" for partition in committed if partition.offset >= 0]

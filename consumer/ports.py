@@ -27,11 +27,17 @@ class Transaction(NamedTuple):
 
 
 class Settlement(NamedTuple):
-    """How a transaction ended; there is no third way."""
+    """How a transaction ended; there is no third way.
+
+    Attributes:
+        committed: Whether it is committed.
+        error: Why not: the name of Kafka's error.
+        undone: Nor is the one before it, which was told to be: the state has to be restored.
+    """
 
     committed: bool
     error: str | None = None
-    """Why not: the name of Kafka's error."""
+    undone: bool = False
 
 
 class Transactions(Protocol):
@@ -42,6 +48,13 @@ class Transactions(Protocol):
 
         Returns:
             Its settlement, or the `FatalError` that ends the service.
+        """
+
+    def verify(self) -> Future[Settlement]:
+        """Makes sure of the last one that was committed, where there may be no next one to find out.
+
+        Returns:
+            A settlement of nothing: committed, or undone.
         """
 
     def give_up_stuck(self) -> None:

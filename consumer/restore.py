@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
@@ -10,7 +11,7 @@ import structlog
 from confluent_kafka import KafkaException
 
 from consumer.assignment import Partition
-from consumer.changelog import ChangelogReader
+from consumer.changelog import ChangelogReader, OpenTransactionError
 from consumer.offsets import GroupOffsets
 from consumer.ports import Restored
 from consumer.rebuild import Rebuilder
@@ -23,6 +24,8 @@ log = structlog.get_logger(__name__)
 
 RETRY_S = 0.5
 RETRY_S_MAX = 5.0
+LATE_S = 30.0
+"""By then the broker has ended every transaction that it knows: `transaction.timeout.ms` is 15 s."""
 
 
 class _OvertakenError(Exception):
@@ -32,8 +35,25 @@ class _OvertakenError(Exception):
         return "the partition's committed offset moved meanwhile: another instance has it, and this one will hear so"
 
 
+@dataclass(slots=True)
+class _Request:
+    """Partitions that were assigned together.
+
+    Attributes:
+        numbers: All of them.
+        waiting: Those that are not restored.
+        tries: How often all that wait were tried.
+        began_s: When they were asked for.
+    """
+
+    numbers: list[int]
+    waiting: list[Partition]
+    began_s: float
+    tries: int = 0
+
+
 class BackgroundRestorer:
-    """Implements `consumer.ports.Restorer`.
+    """Implements `consumer.ports.Restorer`. A partition on which a transaction is open holds up no other one.
 
     Args:
         offsets: Where the group stands.
@@ -81,18 +101,27 @@ class BackgroundRestorer:
         self._requests.put([])
 
     def _work(self) -> None:
+        requests: list[_Request] = []
         while not self._stop.is_set():
-            partitions = self._requests.get()
-            began_s = self._clock.monotonic()
-            for partition in partitions:
-                self._restore(partition)
-            if partitions:
-                seconds = self._clock.monotonic() - began_s
-                self._report_seconds(seconds)
-                log.info("restored", partitions=[p.number for p in partitions], seconds=round(seconds, 3), next="reads")
+            requests += self._asked(RETRY_S if requests else None)
+            for request in requests:
+                request.waiting = [p for p in request.waiting if not self._restore(p, request.tries)]
+                request.tries += 1
+                if request.numbers and not request.waiting:
+                    seconds = self._clock.monotonic() - request.began_s
+                    self._report_seconds(seconds)
+                    log.info("restored", partitions=request.numbers, seconds=round(seconds, 3), next="reads")
+            requests = [request for request in requests if request.waiting]
 
-    def _restore(self, partition: Partition) -> None:
-        """Tries until it is restored, impossible, or not wanted any more."""
+    def _asked(self, within_s: float | None) -> list[_Request]:
+        try:
+            partitions = self._requests.get(timeout=within_s)
+        except Empty:
+            return []
+        return [_Request([p.number for p in partitions], partitions, self._clock.monotonic())]
+
+    def _restore(self, partition: Partition, waits: int) -> bool:
+        """Tries until it is restored, impossible, or not wanted any more; False if it has to wait for others."""
 
         def unwanted() -> bool:
             return self._stop.is_set() or partition.dropped
@@ -101,9 +130,12 @@ class BackgroundRestorer:
         while not unwanted():
             try:
                 result = self._attempt(partition, unwanted)
+            except OpenTransactionError:
+                _tell_of_open_transaction(partition.number, waits)
+                return False
             except FatalError as error:
                 self._results.put(error)
-                return
+                break
             except (KafkaException, RegistryUnavailableError, _OvertakenError) as exception:
                 log.warning("restore_failed", partition=partition.number, error=str(exception), next="tries again")
                 self._stop.wait(min(RETRY_S_MAX, RETRY_S * 2**tries))
@@ -111,11 +143,12 @@ class BackgroundRestorer:
             except Exception as error:
                 log.exception("restore_failed", partition=partition.number)
                 self._results.put(FatalError(f"restore of partition {partition.number} failed: {error!r}"))
-                return
+                break
             else:
                 if result is not None:
                     self._results.put(result)
-                return
+                break
+        return True
 
     def _attempt(self, partition: Partition, unwanted: Callable[[], bool]) -> Restored | None:
         start = self._offsets.start(partition.number)  # before the changelog's end is taken
@@ -141,3 +174,19 @@ class BackgroundRestorer:
         if rebuilt is None:
             return None
         return Restored(partition, {}, rebuilt.next_offset, new=True, rewrite=rebuilt.profiles)
+
+
+def _tell_of_open_transaction(number: int, waits: int) -> None:
+    """Ever more rarely: it may take as long as its owner's transaction timeout."""
+    if waits.bit_count() > 1:
+        return
+    waited_s = waits * RETRY_S
+    late = waited_s >= LATE_S
+    next_step = "ask `kafka-transactions.sh find-hanging`" if late else "its owner or the broker ends it"
+    (log.warning if late else log.info)(
+        "restore_waits",
+        partition=number,
+        why="a transaction is open on the changelog",
+        waited_s=waited_s,
+        next=next_step,
+    )

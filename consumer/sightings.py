@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from consumer.end_offsets import ends
+from consumer.end_offsets import Place, ends
 from consumer.records import Output
 from runtime.clock import Clock
 
@@ -30,8 +30,8 @@ class Sightings:
     def __init__(self, consumer: Consumer, admin: AdminClient, clock: Clock) -> None:
         self._consumer, self._admin, self._clock = consumer, admin, clock
 
-    def any_visible(self, outputs: Sequence[Output]) -> bool:
-        """Whether one of the partitions shows the last record that a transaction wrote there.
+    def missing(self, outputs: Sequence[Output]) -> set[Place]:
+        """The partitions that do not show the last record that a transaction wrote there.
 
         Args:
             outputs: All of the transaction's.
@@ -42,7 +42,7 @@ class Sightings:
         last = {(output.topic, output.partition): output for output in outputs}
         counts = Counter((output.topic, output.partition) for output in outputs)
         found = ends(self._admin, last, IsolationLevel.READ_COMMITTED)
-        return any(self._shows(last[place], end - 2 * counts[place] - TAIL) for place, end in found.items())
+        return {place for place, end in found.items() if not self._shows(last[place], end - 2 * counts[place] - TAIL)}
 
     def _shows(self, output: Output, start: int) -> bool:
         self._consumer.assign([TopicPartition(output.topic, output.partition, max(0, start))])

@@ -10,7 +10,8 @@ The five steps, as the contract's section 2 wants them:
    `init_transactions()` completes or aborts what the old one left, and the committed offsets then tell which of the two
    it was. What the brokers left open on some partitions is aborted there.
 
-Steps 1 to 4 and the abort are `consumer.attempt`, how it ended tells `consumer.endings`, the rest is here.
+Steps 1 to 4 and the abort are `consumer.attempt`, what follows an end that is not clear is `consumer.aftermath`, and
+the rest is here.
 """
 
 from __future__ import annotations
@@ -18,17 +19,16 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from itertools import count
+from concurrent.futures import Future, ThreadPoolExecutor
 from secrets import token_hex
 from threading import Event
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from consumer.attempt import Attempt, End, Undelivered
+from consumer.aftermath import Aftermath
+from consumer.attempt import MEMBERSHIP, Attempt, End, Undelivered
 from consumer.drills import At, nowhere
-from consumer.end_offsets import Place
 from consumer.endings import Endings
 from consumer.fencing import Fencing
 from consumer.ports import Settlement, Transaction
@@ -52,15 +52,13 @@ PATIENCE_PAST_TIMEOUT_S = 1.0
 """The most is so much more than the transaction's timeout: by then the broker has ended it."""
 LOOK_AGAIN_S = 1.0
 """A process that was stopped for a while lets its client hear of it first."""
-SUSPICIONS_MAX = 3
-"""Offsets that are pending after so many aborts are not ours."""
 TOKEN_BYTES = 8
 BACKOFF_S = 0.05
 BACKOFF_MAX_S = 2.0
 
 
 class Transactor:
-    """Implements `consumer.ports.Transactions` on a transactional producer.
+    """Implements `consumer.ports.Transactions` on a transactional producer, and `consumer.aftermath.Producers`.
 
     Args:
         make_producer: Builds a producer; it is given the callback for records that were not delivered.
@@ -83,7 +81,7 @@ class Transactor:
         fencing: Fencing,
         at: At = nowhere,
     ) -> None:
-        self._make_producer, self._endings = make_producer, endings
+        self._make_producer, self._aftermath = make_producer, Aftermath(endings, self)
         self._events_topic, self._metadata = events_topic, metadata
         self._clock, self._fencing, self._at = clock, fencing, at
         self._executor = _executor()
@@ -120,7 +118,7 @@ class Transactor:
                     ) from exception
                 if self._clock.monotonic() >= deadline:
                     raise KafkaUnavailableError(f"no transaction coordinator: {error.str()}") from exception
-                self._back_off(attempt)  # some errors come at once, and each try makes a new client
+                self.back_off(attempt)  # some errors come at once, and each try makes a new client
             else:
                 return
 
@@ -133,9 +131,15 @@ class Transactor:
 
     def submit(self, transaction: Transaction) -> Future[Settlement]:
         """Runs a transaction on this object's thread."""
-        attempt = self._attempt = self._make_attempt(transaction)
+        attempt = self._attempt = self.attempt(transaction)
         self._executor.submit(self._run, attempt)
         return attempt.settlement
+
+    def verify(self) -> Future[Settlement]:
+        """Makes sure of the last transaction that was committed, on this object's thread."""
+        settlement: Future[Settlement] = Future()
+        self._executor.submit(self._verify, settlement)
+        return settlement
 
     def give_up_stuck(self) -> None:
         """Stops waiting for calls of the client that have not come back for long.
@@ -168,7 +172,8 @@ class Transactor:
         self._stop.set()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _make_attempt(self, transaction: Transaction) -> Attempt:
+    def attempt(self, transaction: Transaction) -> Attempt:
+        """A transaction of the present producer."""
         assert self._producer is not None, "open() comes first"
         return Attempt(
             self._producer,
@@ -177,7 +182,7 @@ class Transactor:
             self._events_topic,
             self._metadata(token_hex(TOKEN_BYTES)),
             clock=self._clock,
-            back_off=self._back_off,
+            back_off=self.back_off,
             at=self._at,
         )
 
@@ -197,11 +202,19 @@ class Transactor:
         except Exception as error:  # noqa: BLE001 - as above
             attempt.settlement.set_exception(error)
 
+    def _verify(self, settlement: Future[Settlement]) -> None:
+        try:
+            undone = self._aftermath.verify(thorough=False)
+            settlement.set_result(Settlement(not undone, undone=undone))
+        except Exception as error:  # noqa: BLE001 - as above
+            settlement.set_exception(error)
+
     def _settlement(self, attempt: Attempt, end: End) -> Settlement:
         """Makes sure how the transaction ended, whatever it takes."""
         error = None if end.error is None else end.error.name()
         if end.committed and end.prompt:
             self._given_up = 0
+            self._aftermath.committed(attempt)
             return Settlement(committed=True)
         if end.committed is None:
             self._end_if_fenced(attempt, end)
@@ -209,8 +222,10 @@ class Transactor:
             # A new producer ends what is not ended; and a late copy of an end that was slow must not meet the next
             # transaction.
             log.info("producer_rebuilt", why="the end of a transaction was slow, or is not known")
-            self._rebuild()
-        return Settlement(self._resolve(attempt, end.committed), error)
+            self.rebuild()
+        healthy = end.prompt and end.error is not None and end.error.code() in MEMBERSHIP
+        outcome = self._aftermath.of(attempt, end.committed, thorough=not healthy)
+        return Settlement(outcome.committed, error, outcome.undone)
 
     def _end_if_fenced(self, attempt: Attempt, end: End) -> None:
         now_s = self._clock.monotonic()  # the abort may have waited for the network: the age at the error is not enough
@@ -221,47 +236,7 @@ class Transactor:
                 "Give each process its own instance_id"
             )
 
-    def _resolve(self, attempt: Attempt, told: bool | None) -> bool:
-        """Makes sure how a transaction ended; what of an aborted one is open still is aborted there."""
-        suspicious = 0
-        for tries in count(1):
-            ending = self._endings.of(attempt, told, suspicious=suspicious > 0)
-            if ending.committed is None:
-                self._back_off(tries)
-                continue
-            if told is None:
-                log.info("transaction_resolved", committed=ending.committed)
-            told = ending.committed
-            if not ending.hanging and (not ending.pending or suspicious >= SUSPICIONS_MAX):
-                break
-            suspicious += 1
-            next_step = "the next commit makes it visible" if told else "aborts it there"
-            log.warning("transaction_hangs", partitions=ending.names(), committed=told, next=next_step)
-            if told:
-                break
-            self._abort_hanging(attempt, ending.hanging)
-        return bool(told)
-
-    def _abort_hanging(self, attempt: Attempt, hanging: list[Place]) -> None:
-        """The new producer that follows has heard of every marker, and shuts out late copies of the abort."""
-        outputs = attempt.last_outputs
-        again = attempt.transaction._replace(outputs=[outputs[place] for place in hanging])
-        try:
-            self._patiently(self._make_attempt(again).run_into_abort)
-        except KafkaException as exception:
-            log.warning("abort_failed", error=str(exception), next="a new producer")
-        self._rebuild()
-
-    def _patiently(self, call: Callable[[], None]) -> None:
-        """Makes calls of the client; where they are stuck they are left to themselves."""
-        executor = _executor()
-        future = executor.submit(call)
-        wait([future], PATIENCE_S)
-        executor.shutdown(wait=False, cancel_futures=True)
-        if future.done():
-            future.result()
-
-    def _rebuild(self) -> None:
+    def rebuild(self) -> None:
         """A new producer, however long it takes."""
         self._producer = None
         for attempt in range(10**6):
@@ -272,11 +247,11 @@ class Transactor:
                 if error.code() in REFUSALS:
                     raise KafkaUnavailableError(f"not authorised for transactions: {error.str()}") from exception
                 log.warning("producer_rebuild_failed", error=error.name(), next="tries again")
-                self._back_off(attempt)
+                self.back_off(attempt)
             else:
                 return
 
-    def _back_off(self, attempt: int) -> None:
+    def back_off(self, attempt: int) -> None:
         """Exponential with full jitter."""
         ceiling_s = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(attempt, 10))
         if self._stop.wait(random.uniform(0, ceiling_s)):  # noqa: S311 - jitter

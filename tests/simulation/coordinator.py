@@ -70,8 +70,8 @@ class Coordinator:
         log: Finds a partition.
         timeout_s: `transaction.timeout.ms` of all producers.
         marker_delay_s: How long a marker may take to one partition.
-        skips: Which of the markers of an id's transaction are forgotten (KAFKA-20734), of so many. Not of one whose
-            end is answered: then the client goes on, and nobody asks what became of it.
+        skips: Which of the markers of an id's transaction are forgotten (KAFKA-20734), of so many. After a
+            commit that is answered the broker dies, and the next transaction fails.
         clock_ms: The brokers' clock.
     """
 
@@ -88,6 +88,8 @@ class Coordinator:
         self._kernel, self._log, self._timeout_s = kernel, log, timeout_s
         self._marker_delay_s, self._skips, self._clock_ms = marker_delay_s, skips, clock_ms
         self._producers: dict[str, _Producer] = {}
+        self.forgotten: set[str] = set()
+        """Transactional ids whose next transaction fails."""
 
     @property
     def open(self) -> list[str]:
@@ -178,7 +180,10 @@ class Coordinator:
         self._kernel.note("transaction ends", write=write.name, commit=commit)
         tell = [partial(self._mark, transactional_id, producer, place) for place in sorted(producer.places)]
         tell.append(partial(self._settle, producer))
-        skipped = self._skips(transactional_id, len(tell), commit=commit) if unheard else set()
+        skipped = self._skips(transactional_id, len(tell), commit=commit)
+        if not unheard:
+            skipped = skipped if commit else set()
+            self.forgotten |= {transactional_id} if skipped else set()
         for number, call in enumerate(tell):
             self._kernel.at(self._marker_delay_s(), partial(self._marked, producer) if number in skipped else call)
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 
+from consumer.aftermath import Aftermath
 from consumer.assignment import Assignment, Leads, Phase
-from consumer.attempt import Attempt
+from consumer.attempt import Attempt, End
 from consumer.batch import Batch
 from consumer.changelog import ChangelogReader
 from consumer.endings import Ending, Endings
@@ -486,13 +487,47 @@ def hanging_transactions_left_alone(patch: Patch) -> None:
 @mutant("skipped_markers")
 def hanging_transactions_not_aborted(patch: Patch) -> None:
     """They are found and left as they are."""
-    patch.setattr(Transactor, "_resolve", lambda self, *given: self._endings.of(*given).committed)
+    patch.setattr(Aftermath, "_abort", lambda *_: None)
 
 
 @mutant("skipped_markers", "unknown_end")
 def pending_offsets_taken_for_committed(patch: Patch) -> None:
     """Offsets that stay pending count as committed, though nobody has seen anything of their transaction."""
-    patch.setattr(Sightings, "any_visible", lambda *_: True)
+    patch.setattr(Sightings, "missing", lambda *_: set())
+
+
+@mutant("skipped_markers")
+def told_to_be_committed_and_believed(patch: Patch) -> None:
+    """What the client once called committed is never looked at again."""
+    patch.setattr(Aftermath, "verify", lambda *_, **__: False)
+
+
+@mutant("skipped_markers")
+def what_is_missing_stays_so(patch: Patch) -> None:
+    """Of a transaction that is there in part the rest is not written again."""
+    patch.setattr(Aftermath, "_run", lambda *_: End(committed=True, prompt=True))
+
+
+@mutant("skipped_markers")
+def state_kept_after_it_was_undone(patch: Patch) -> None:
+    """The state still has what was undone."""
+
+    def settlement(original: Any, self: Transactor, *args: Any) -> Settlement:
+        return cast(Settlement, original(self, *args))._replace(undone=False)
+
+    _around(patch, Transactor, "_settlement", settlement)
+
+
+@mutant("skipped_markers")
+def nobody_looks_without_partitions(patch: Patch) -> None:
+    """The last transaction is verified by the next one alone, and after partitions were given up there is none."""
+
+    def verify(_: Transactor) -> Future[Settlement]:
+        future: Future[Settlement] = Future()
+        future.set_result(Settlement(committed=True))
+        return future
+
+    patch.setattr(Transactor, "verify", verify)
 
 
 @mutant("late_end")

@@ -39,6 +39,7 @@ class TransactionalProducer:
         self._offsets_sent = False
         self._decided = False
         """The end was answered, and the client is called again only because it did not say so."""
+        self._doomed = False
         self._fatal: int | None = None
 
     # --- as Transactor uses it ---
@@ -50,6 +51,8 @@ class TransactionalProducer:
     def begin_transaction(self) -> None:
         self._check()
         self._queue, self._places, self._offsets_sent, self._decided = [], set(), False, False
+        self._doomed = self._id in self._cluster.coordinator.forgotten
+        self._cluster.coordinator.forgotten.discard(self._id)
 
     def produce(
         self,
@@ -88,8 +91,13 @@ class TransactionalProducer:
         asked = {offset.partition: (offset.offset, offset.metadata or "") for offset in offsets}
         group, coordinator, identity = self._cluster.group, self._cluster.coordinator, self._held()
 
+        refused = self._hits("refused")
+
         def request() -> None:
-            group.add_pending(coordinator.add_offsets(identity, group), membership, asked)
+            write = coordinator.add_offsets(identity, group)
+            if refused:
+                raise RefusedError(KafkaError.ILLEGAL_GENERATION)
+            group.add_pending(write, membership, asked)
 
         self._offsets_sent = True
         self._ask(request)
@@ -204,14 +212,25 @@ class TransactionalProducer:
 
     def _disturb(self) -> None:
         """Errors that a client may report for reasons of its own; or it never says anything again."""
+        if self._doomed:
+            self._fail_somehow()
         if self._hits("hang"):
             self._kernel.sleep(FOREVER_S)
         if self._hits("retriable"):
             fail(KafkaError._TIMED_OUT, retriable=True)
         if self._hits("abortable"):
             fail(KafkaError._MSG_TIMED_OUT, abort=True)
-        if self._hits("refused"):
-            fail(KafkaError.ILLEGAL_GENERATION, abort=True)
+
+    def _fail_somehow(self) -> None:
+        """The broker has died and come back since the transaction before."""
+        way = self._chance.choice(("stuck", "abortable", "fatal"))
+        self._kernel.note("the broker came back", way=way)
+        if way == "stuck":
+            self._kernel.sleep(FOREVER_S)
+        if way == "fatal":
+            self._fatal = KafkaError._FAIL
+            self._check()
+        fail(KafkaError._MSG_TIMED_OUT, abort=True)
 
     def _hits(self, kind: str) -> bool:
         if not self._scenario.has(kind) or self._cluster.calm:

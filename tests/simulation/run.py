@@ -147,7 +147,8 @@ class World:
             code = instance.exit_code or 0
             if not self._allowed(instance.letter, code):
                 raise BrokenError(f"{instance.process.name} ended with {code}: {instance.reason}")
-            if code == FENCED and all(rival.exit_code == FENCED for rival in self._fleet.rivals(instance)):
+            left = any(other.letter == instance.letter for other in self._fleet.alive())
+            if code == FENCED and not left and all(r.exit_code == FENCED for r in self._fleet.rivals(instance)):
                 raise BrokenError(f"of the twins {instance.letter} none is left")
             self._fleet.start_later(instance.letter)
 

@@ -67,6 +67,7 @@ SITUATIONS = (
     "log transaction_resolved",
     "log transaction_stuck",
     "log transaction_hangs",
+    "log transaction_lost",
     "markers are skipped",
     "log producer_rebuilt",
     "log registry_unavailable",

@@ -88,11 +88,12 @@ class SimulatedQueue:
         self._signal.fire()
         self._process.signal.fire()
 
-    def get(self) -> Any:
+    def get(self, timeout: float | None) -> Any:
         """Takes an item, waiting for one."""
-        while not self._items:
-            self._kernel.wait(FOREVER_S, self._signal)
-        return self._items.popleft()
+        until_s = self._kernel.now_s + (FOREVER_S if timeout is None else timeout)
+        while not self._items and self._kernel.now_s < until_s:
+            self._kernel.wait(until_s - self._kernel.now_s, self._signal)
+        return self.get_nowait()
 
     def get_nowait(self) -> Any:
         """Takes an item that is there."""
@@ -133,7 +134,7 @@ class SimulatedExecutor:
         self._calls.put(None)
 
     def _work(self) -> None:
-        while (work := self._calls.get()) is not None:
+        while (work := self._calls.get(None)) is not None:
             future, call, args = work
             try:
                 result = call(*args)

@@ -81,7 +81,14 @@ class Transactions:
     def __init__(self) -> None:
         self.submitted: list[Transaction] = []
         self.futures: list[Future[Settlement]] = []
-        self.asked_for_stuck = 0
+        self.asked_for_stuck = self.verified = 0
+        self.verdict = Settlement(committed=True)
+
+    def verify(self) -> Future[Settlement]:
+        self.verified += 1
+        future: Future[Settlement] = Future()
+        future.set_result(self.verdict)
+        return future
 
     def submit(self, transaction: Transaction) -> Future[Settlement]:
         assert all(future.done() for future in self.futures), "one at a time"
@@ -96,8 +103,8 @@ class Transactions:
     def commit(self) -> None:
         self.futures[-1].set_result(Settlement(committed=True))
 
-    def abort(self, error: str | None = "_TIMED_OUT") -> None:
-        self.futures[-1].set_result(Settlement(committed=False, error=error))
+    def abort(self, error: str | None = "_TIMED_OUT", *, undone: bool = False) -> None:
+        self.futures[-1].set_result(Settlement(committed=False, error=error, undone=undone))
 
 
 class Restorer:
@@ -725,6 +732,7 @@ def test_an_end_of_a_partition_that_is_gone_is_forgotten(bench: Bench) -> None:
     """Revoked in the very poll that tells it."""
     bench.reading(0, 1).give(ends={0: 3, 1: 4})
     bench.source.on_poll = lambda: bench.loop.revoked([0])
+    bench.turn().source.on_poll = lambda: None
     bench.turn()
     assert bench.sent == [{1: 4}]
 
@@ -883,6 +891,45 @@ def test_a_commit_under_way_is_waited_for_in_a_rebalance(bench: Bench) -> None:
     assert bench.partition(1).next_offset == 1
 
 
+# --- the brokers lost what they had called committed ---
+
+
+def test_what_is_undone_is_restored_and_read_again(bench: Bench) -> None:
+    """All partitions: the state has what the brokers have not."""
+    bench.reading(0, 1).give(*visits(0, 1)).turn()
+    bench.commit().give(*visits(1, 2, partition=1)).turn()
+    before = bench.partition(0)
+    bench.transactions.abort(undone=True)
+    bench.turn()
+    assert before.dropped
+    assert bench.restorer.requested[-2:] == [bench.partition(0), bench.partition(1)]
+    bench.restorer.results.append(Restored(bench.partition(0), {}, 0, new=False))
+    bench.clock.sleep(10)
+    bench.give(*visits(0, 1)).turn(times=3)
+    assert bench.sent[-1] == {0: 1}
+
+
+@pytest.mark.parametrize("kind", ["revoked", "lost"])
+def test_the_last_commit_is_verified_where_partitions_are_given_up(bench: Bench, kind: str) -> None:
+    """Without any there may be no other transaction to find out that the brokers lost it."""
+    bench.reading(0).give(*visits(0, 1)).turn()
+    bench.commit()
+    getattr(bench.loop, kind)([0])
+    bench.turn(times=5)
+    assert bench.transactions.verified == 1
+
+
+def test_what_verifying_undoes_is_restored(bench: Bench) -> None:
+    """The partitions that stay have it in their state."""
+    bench.reading(0, 1).give(*visits(0, 1)).turn()
+    bench.commit()
+    bench.transactions.verdict = Settlement(committed=False, undone=True)
+    bench.loop.revoked([0])
+    bench.turn(times=2)
+    assert bench.restorer.requested[-1] is bench.partition(1)
+    assert bench.partition(1).phase is Phase.RESTORING
+
+
 @pytest.mark.parametrize("kind", ["assigned", "revoked", "lost"])
 def test_what_was_gathered_is_read_again_after_a_rebalance(bench: Bench, kind: str) -> None:
     """Of the partitions that stay, too: the membership of its poll is over."""
@@ -892,7 +939,7 @@ def test_what_was_gathered_is_read_again_after_a_rebalance(bench: Bench, kind: s
     getattr(bench.loop, kind)([2] if kind == "assigned" else [0])
     assert bench.source.rewinds == [{1: 0}]
     bench.source.member = "generation 2"
-    bench.give(*visits(0, 2, partition=1)).turn()
+    bench.give(*visits(0, 2, partition=1)).turn(times=2)
     assert bench.sent[-1] == {1: 2}
     assert bench.transactions.submitted[-1].membership == "generation 2"
 

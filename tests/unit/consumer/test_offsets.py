@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError, KafkaException, TopicPartition
 
 from consumer.offsets import GroupOffsets
 from consumer.start import Start
@@ -58,15 +58,17 @@ def test_the_offset_is_asked_for_before_the_end(consumer: FakeConsumer, admin: F
 
 
 def test_the_marks_of_committed_partitions(consumer: FakeConsumer, admin: FakeAdmin) -> None:
-    """One without an offset has none, one without metadata an empty one."""
-    assert group_offsets(consumer, admin).metadata([1, 2, 3]) == ["mark", ""]
+    """One without an offset has none."""
+    found = group_offsets(consumer, admin).committed([1, 2, 3])
+    assert [(place.offset, place.metadata) for place in found] == [(17, "mark"), (0, None), (OFFSET_INVALID, None)]
 
 
 def test_the_marks_without_those_that_are_pending(consumer: FakeConsumer, admin: FakeAdmin) -> None:
     """The other consumer is asked, which does not wait for them."""
     hasty = FakeConsumer()
     hasty.offsets = {1: TopicPartition(TOPIC, 1, 16, "before")}
-    assert group_offsets(consumer, admin, hasty).metadata_without_pending([1, 2]) == ["before"]
+    found = group_offsets(consumer, admin, hasty).committed_without_pending([1])
+    assert [(place.offset, place.metadata) for place in found] == [(16, "before")]
 
 
 def test_a_partitions_error_is_raised(consumer: FakeConsumer, admin: FakeAdmin) -> None:
@@ -75,7 +77,7 @@ def test_a_partitions_error_is_raised(consumer: FakeConsumer, admin: FakeAdmin) 
     with pytest.raises(KafkaException):
         group_offsets(consumer, admin).start(1)
     with pytest.raises(KafkaException):
-        group_offsets(consumer, admin).metadata([2, 1])
+        group_offsets(consumer, admin).committed([2, 1])
 
 
 def test_no_answer_is_raised(consumer: FakeConsumer, admin: FakeAdmin) -> None:

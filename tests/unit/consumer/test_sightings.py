@@ -22,7 +22,7 @@ def visible(log: list[Message], *outputs: Output, ends: dict[int, int] | None = 
         {(TOPIC, 1): [*log, end(1000, partition=1, topic=TOPIC)], (TOPIC, 2): [end(0, partition=2, topic=TOPIC)]}
     )
     seen = Sightings(consumer.client, FakeAdmin(ends or {1: 1000, 2: 0}).client, FakeClock())
-    return seen.any_visible(outputs or (MINE,))
+    return not seen.missing(outputs or (MINE,))
 
 
 def test_a_record_that_is_there_is_visible() -> None:
@@ -48,9 +48,11 @@ def test_a_dead_letter_is_known_by_its_headers() -> None:
     assert visible([record(990, b"mine", [("offset", b"8")])], mine)
 
 
-def test_one_partition_that_shows_it_is_enough() -> None:
-    """The others may hang."""
-    assert visible([record(990, b"mine")], MINE._replace(partition=2), MINE)
+def test_each_partition_is_judged_by_itself() -> None:
+    """One may show it while another one was not told of its end."""
+    consumer = FakeConsumer({(TOPIC, 1): [record(990, b"mine")], (TOPIC, 2): [end(0, partition=2, topic=TOPIC)]})
+    seen = Sightings(consumer.client, FakeAdmin({1: 1000, 2: 0}).client, FakeClock())
+    assert seen.missing([MINE, MINE._replace(partition=2)]) == {(TOPIC, 2)}
 
 
 def test_an_error_is_raised() -> None:
@@ -64,5 +66,5 @@ def test_a_broker_that_says_nothing_is_an_error() -> None:
     consumer, clock = FakeConsumer(), FakeClock()
     consumer.script.then("poll", *[lambda: clock.sleep(1.0)] * 100)
     with pytest.raises(KafkaException, match="decisions-1 was not read"):
-        Sightings(consumer.client, FakeAdmin({1: 5}).client, clock).any_visible([MINE])
+        Sightings(consumer.client, FakeAdmin({1: 5}).client, clock).missing([MINE])
     assert consumer.calls[-1] == ("unassign", {})

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event
 from typing import Any, NoReturn
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from structlog.testing import capture_logs
 
 from consumer import transactions
+from consumer.aftermath import ABORTS_MAX
 from consumer.attempt import SLOW_END_S, Undelivered
 from consumer.end_offsets import Place
 from consumer.endings import Endings
@@ -20,7 +21,7 @@ from consumer.fencing import Fencing
 from consumer.ports import Membership, Settlement, Transaction
 from consumer.records import Output
 from consumer.start import TopicIds
-from consumer.transactions import LOOK_AGAIN_S, PATIENCE_S, START_TIMEOUT_S, SUSPICIONS_MAX, Transactor
+from consumer.transactions import LOOK_AGAIN_S, PATIENCE_S, START_TIMEOUT_S, Transactor
 from runtime.errors import ConfigurationError, FatalError, FencedError, KafkaUnavailableError
 from tests.kafka import eventually
 from tests.unit.consumer.fakes import TOPIC, FakeClock, FakeProducer, Produced, Script, fault, message
@@ -30,21 +31,36 @@ OUTPUT = Output("lead.decisions", 3, b"key", b"value", 5)
 COMMITTED = Settlement(committed=True)
 
 
+class Landing(FakeProducer):
+    """A commit that does not fail lands."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(bench.script)
+        self._bench = bench
+
+    def commit_transaction(self) -> None:
+        super().commit_transaction()
+        if self is self._bench.producers[-1]:  # an older one is fenced
+            self._bench.land()
+
+
 class Bench:
     """A transactor whose producers follow one script, and a broker that remembers the marks of what is committed."""
 
     def __init__(self) -> None:
         self.script, self.clock = Script(), FakeClock()
         self.producers: list[FakeProducer] = []
-        self.marks: list[str] = []
+        self.marks: list[str | None] = []
+        self.offset = 0
         self.asked: list[list[int]] = []
         self.passed: list[str] = []
         self.hanging: list[list[Place]] = []
         """What is found to hang, one answer after the other; then nothing."""
-        self.visible = False
+        self.unseen: set[Place] = set()
+        """Where the last record of a transaction cannot be seen."""
         self.transactor = Transactor(
             make_producer=self._make,
-            endings=Endings(self, self._find_hanging, lambda _: self.visible),
+            endings=Endings(self, self._find_hanging, self._missing),
             events_topic=TOPIC,
             metadata=TopicIds("E", "P").to_metadata,
             clock=self.clock,
@@ -67,7 +83,8 @@ class Bench:
 
     def land(self) -> None:
         """The brokers have committed the transaction that is under way."""
-        self.marks = [self.producers[-1].sent_offsets[0].metadata or ""]
+        self.marks = [offset.metadata for offset in self.producers[-1].sent_offsets]
+        self.offset = self.producers[-1].sent_offsets[0].offset
 
     def land_unheard(self) -> None:
         """They have, and the producer hears that it is fenced."""
@@ -81,17 +98,25 @@ class Bench:
 
     def _make(self, undelivered: Undelivered) -> Producer:
         self.undelivered = undelivered
-        self.producers.append(FakeProducer(self.script))
+        self.producers.append(Landing(self))
         return self.producers[-1].client
 
-    def metadata(self, numbers: list[int]) -> list[str]:
+    def committed(self, numbers: list[int]) -> list[TopicPartition]:
         self.asked.append(numbers)
-        self.script.play("committed_metadata")
-        return self.marks
+        self.script.play("committed")
+        return self._marked(numbers)
 
-    def metadata_without_pending(self, _: list[int]) -> list[str]:
-        self.script.play("hasty_metadata")
-        return self.marks
+    def committed_without_pending(self, numbers: list[int]) -> list[TopicPartition]:
+        self.script.play("without_pending")
+        return self._marked(numbers)
+
+    def _marked(self, numbers: list[int]) -> list[TopicPartition]:
+        """One mark is enough: it may be that of any of the partitions."""
+        marks = [*self.marks, *[""] * len(numbers)]
+        return [TopicPartition(TOPIC, n, self.offset, mark or "") for n, mark in zip(numbers, marks, strict=False)]
+
+    def _missing(self, outputs: Sequence[Output]) -> set[Place]:
+        return self.unseen & {(output.topic, output.partition) for output in outputs}
 
     def _find_hanging(self, _: Collection[Place]) -> list[Place]:
         return self.hanging.pop(0) if self.hanging else []
@@ -193,7 +218,7 @@ def test_a_repeated_commit_is_followed_by_a_new_producer(bench: Bench) -> None:
     """It is committed, but a late copy of the first request must not meet the next transaction."""
     bench.opened().script.then("commit", retriable())
     assert bench.run() == COMMITTED
-    assert bench.calls == [*FINE, "commit", "init"]
+    assert bench.calls == [*FINE, "commit", "init", "without_pending"]
     assert len(bench.producers) == 2
 
 
@@ -201,7 +226,7 @@ def test_a_slow_commit_is_followed_by_a_new_producer(bench: Bench) -> None:
     """The client may have sent it twice by itself."""
     bench.opened().script.then("commit", lambda: bench.clock.sleep(SLOW_END_S + 0.1))
     assert bench.run() == COMMITTED
-    assert bench.calls == [*FINE, "init"]
+    assert bench.calls == [*FINE, "init", "without_pending"]
 
 
 def test_the_producer_stays_after_a_commit_in_time(bench: Bench) -> None:
@@ -253,14 +278,14 @@ def test_an_abort_that_fails_is_followed_by_a_new_producer(bench: Bench) -> None
     bench.opened().script.then("commit", abortable())
     bench.script.then("abort", fault(KafkaError._STATE))
     assert bench.run() == Settlement(committed=False, error="_STATE")
-    assert bench.calls == [*FINE, "abort", "init", "committed_metadata"]
+    assert bench.calls == [*FINE, "abort", "init", "committed"]
 
 
 def test_an_error_without_any_flag_is_followed_by_a_new_producer(bench: Bench) -> None:
     """The client says neither to repeat nor to abort: a record too large for it, raised by produce."""
     bench.opened().script.then("produce", fault(KafkaError.MSG_SIZE_TOO_LARGE))
     assert bench.run() == Settlement(committed=False, error="MSG_SIZE_TOO_LARGE")
-    assert bench.calls == ["begin", "produce", "init", "committed_metadata"]
+    assert bench.calls == ["begin", "produce", "init", "committed"]
 
 
 # --- ends that nobody told ---
@@ -285,16 +310,16 @@ def test_the_end_is_asked_for_after_the_new_producer_has_ended_it(bench: Bench) 
     """Before its init the transaction may still go either way."""
     bench.opened().script.then("commit", fenced())
     bench.run()
-    assert bench.calls == [*FINE, "init", "committed_metadata"]
+    assert bench.calls == [*FINE, "init", "committed"]
 
 
 def test_the_end_is_asked_for_until_it_is_known(bench: Bench) -> None:
     """A guess would lose or double a batch."""
     bench.opened().script.then("commit", bench.land_unheard)
-    bench.script.then("committed_metadata", fault(KafkaError._TIMED_OUT), fault(KafkaError.NOT_COORDINATOR))
-    bench.script.then("hasty_metadata", fault(KafkaError._TIMED_OUT), fault(KafkaError.NOT_COORDINATOR))
+    bench.script.then("committed", fault(KafkaError._TIMED_OUT), fault(KafkaError.NOT_COORDINATOR))
+    bench.script.then("without_pending", fault(KafkaError._TIMED_OUT), fault(KafkaError.NOT_COORDINATOR))
     assert bench.run().committed
-    assert bench.calls.count("committed_metadata") == 3
+    assert bench.calls.count("committed") == 3
 
 
 def test_a_new_producer_is_tried_until_it_stands(bench: Bench) -> None:
@@ -310,7 +335,7 @@ def test_a_new_producer_is_tried_until_it_stands(bench: Bench) -> None:
     [
         ("send_offsets", fault(KafkaError._TIMED_OUT, retriable=True), [1, 2]),
         ("init", fault(KafkaError._TRANSPORT), [0, 1]),
-        ("committed_metadata", fault(KafkaError._TIMED_OUT), [1, 2]),
+        ("committed", fault(KafkaError._TIMED_OUT), [1, 2]),
     ],
 )
 def test_whatever_is_repeated_waits_in_between(
@@ -318,10 +343,10 @@ def test_whatever_is_repeated_waits_in_between(
 ) -> None:
     """Longer each time: a broker that comes back is not met by a storm."""
     found: list[int] = []
-    monkeypatch.setattr(bench.transactor, "_back_off", found.append)
+    monkeypatch.setattr(bench.transactor, "back_off", found.append)
     bench.opened().script.then("commit", fenced())
     bench.script.then(method, error, error)
-    bench.script.then("hasty_metadata", error, error)
+    bench.script.then("without_pending", error, error)
     bench.run()
     assert found == waited
 
@@ -347,7 +372,7 @@ def test_what_hangs_of_an_aborted_transaction_is_aborted_again(bench: Bench, err
     bench.hanging = [[AT_3]]
     assert not bench.run(OUTPUT, OUTPUT._replace(partition=4), next_offsets={3: 8, 4: 1}).committed
     begun = len(bench.calls) - bench.calls[::-1].index("begin") - 1
-    assert [call for call in bench.calls[begun:] if call != "committed_metadata"] == AGAIN
+    assert [call for call in bench.calls[begun:] if call != "committed"] == AGAIN
     assert [record.partition for record in bench.producers[-2].produced][-1:] == [3]
     assert bench.run() == COMMITTED
 
@@ -370,23 +395,13 @@ def test_offsets_that_are_refused_do_not_keep_it_open(bench: Bench) -> None:
     assert bench.calls.count("abort") == 1
 
 
-def test_what_hangs_of_a_committed_transaction_is_left_to_the_next(bench: Bench) -> None:
-    """An abort would take back what the client called committed, in some partitions alone."""
-    bench.opened().script.then("commit", bench.land_unheard)
-    bench.hanging = [[AT_3]]
-    with capture_logs() as logs:
-        assert bench.run().committed
-    assert "abort" not in bench.calls
-    (told,) = (line for line in logs if line["event"] == "transaction_hangs")
-    assert (told["partitions"], told["committed"]) == (["lead.decisions-3"], True)
-
-
 @pytest.mark.parametrize("told", [True, False])
 def test_what_nobody_can_have_seen_is_aborted(bench: Bench, told: bool) -> None:
     """Offsets that stay pending and no record to be seen: whatever was decided can be undecided."""
     bench.opened().script.then("commit", retriable() if told else fenced())
-    bench.script.then("committed_metadata", fault(KafkaError._TIMED_OUT))
-    bench.hanging = [[AT_3]]
+    bench.script.then("committed", fault(KafkaError._TIMED_OUT))
+    bench.hanging, bench.unseen = [[AT_3]], {AT_3}
+    bench.land = lambda: None  # type: ignore[method-assign]
     assert not bench.run().committed
     assert bench.calls.count("abort") == 1
 
@@ -394,17 +409,17 @@ def test_what_nobody_can_have_seen_is_aborted(bench: Bench, told: bool) -> None:
 def test_what_somebody_can_see_is_committed(bench: Bench) -> None:
     """A transaction is atomic: one record that is visible tells of all."""
     bench.opened().script.then("commit", fenced())
-    bench.script.then("committed_metadata", fault(KafkaError._TIMED_OUT))
-    bench.visible = True
+    bench.script.then("committed", fault(KafkaError._TIMED_OUT))
     assert bench.run().committed
 
 
 def test_others_pending_offsets_are_not_waited_for(bench: Bench) -> None:
     """The partitions may be another owner's by now, whose transaction may last."""
     bench.opened().script.then("commit", fenced())
-    bench.script.then("committed_metadata", *[fault(KafkaError._TIMED_OUT)] * 100)
+    bench.script.then("committed", *[fault(KafkaError._TIMED_OUT)] * 100)
+    bench.unseen = {AT_3}
     assert not bench.run().committed
-    assert bench.calls.count("abort") == SUSPICIONS_MAX
+    assert bench.calls.count("abort") == ABORTS_MAX
 
 
 def test_a_client_that_is_stuck_in_it_is_left_to_itself(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -417,6 +432,83 @@ def test_a_client_that_is_stuck_in_it_is_left_to_itself(bench: Bench, monkeypatc
     assert not bench.run().committed
     assert bench.calls.count("abort") == 1
     released.set()
+
+
+# --- a commit of which the brokers lost the end ---
+
+
+@pytest.fixture
+def told(bench: Bench) -> Bench:
+    """The client said that a transaction was committed, and nothing of it is there."""
+    bench.opened()
+    bench.run(OUTPUT, OUTPUT._replace(topic="lead.profiles"))
+    bench.marks, bench.offset, bench.unseen = [], 7, {AT_3, ("lead.profiles", 3)}
+    bench.calls.clear()
+    return bench
+
+
+@pytest.mark.parametrize("error", [abortable(), fenced()])
+def test_what_is_not_there_is_undone(told: Bench, error: KafkaException) -> None:
+    """It is aborted wherever it may be open, and the loop hears that its state is wrong."""
+    told.script.then("send_offsets", error)
+    assert told.run() == Settlement(committed=False, error=error.args[0].name(), undone=True)
+    undoing = [record.topic for producer in told.producers[1:] for record in producer.produced]
+    assert set(undoing) == {"lead.decisions", "lead.profiles"}
+    assert told.run() == COMMITTED
+
+
+def test_what_is_undone_is_undone_once(told: Bench) -> None:
+    """The loop does it again; whatever fails then is another one."""
+    told.script.then("send_offsets", abortable(), None, abortable())
+    assert told.run().undone
+    assert not told.run().undone
+
+
+def test_markers_that_are_late_are_not_lost(told: Bench) -> None:
+    """The new producer has waited for them."""
+    told.script.then("send_offsets", abortable())
+
+    def come() -> None:
+        told.offset, told.unseen = 8, set()
+
+    told.script.then("init", come)
+    assert not told.run().undone
+
+
+def test_what_others_went_on_from_is_there(told: Bench) -> None:
+    """The partition is another owner's by now, who has committed more."""
+    told.offset = 9
+    told.script.then("send_offsets", abortable())
+    assert not told.run().undone
+
+
+def test_what_is_missing_in_part_is_written_again(told: Bench) -> None:
+    """Its offsets are there, and one of two records: that one must not come twice, the other not be lost."""
+    told.run()
+    told.run(OUTPUT, OUTPUT._replace(topic="lead.profiles"))
+    told.unseen = {AT_3}
+    told.script.then("send_offsets", fenced())
+    told.script.then("commit", lambda: told.unseen.clear())
+    kept = told.land
+    told.land = lambda: None  # type: ignore[method-assign]
+    assert told.run(OUTPUT._replace(partition=4), next_offsets={4: 1}) == Settlement(committed=False, error="_FENCED")
+    told.land = kept  # type: ignore[method-assign]
+    written = [producer for producer in told.producers[1:] if "commit" in told.calls and producer.produced]
+    assert [record.topic for record in written[-1].produced] == ["lead.decisions"]
+    assert written[-1].sent_offsets == []
+
+
+def test_verifying_finds_it_too(told: Bench) -> None:
+    """Where no other transaction comes: all partitions were given up."""
+    assert told.transactor.verify().result(timeout=10) == Settlement(committed=False, undone=True)
+
+
+def test_verifying_what_is_well_costs_one_request(bench: Bench) -> None:
+    """Each rebalance does it."""
+    bench.opened().run()
+    bench.calls.clear()
+    assert bench.transactor.verify().result(timeout=10) == COMMITTED
+    assert bench.calls == ["without_pending"]
 
 
 # --- a client that is stuck ---
@@ -650,7 +742,7 @@ def test_opening_tries_until_the_time_is_up(bench: Bench) -> None:
 def test_opening_waits_between_tries(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A refusal may come at once: 27 s of new clients without a pause would be thousands."""
     waited: list[int] = []
-    monkeypatch.setattr(bench.transactor, "_back_off", waited.append)
+    monkeypatch.setattr(bench.transactor, "back_off", waited.append)
     bench.script.then("init", *[fault(KafkaError.NOT_COORDINATOR)] * 3)
     bench.transactor.open()
     assert waited == [1, 2, 3]

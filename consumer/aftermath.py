@@ -1,0 +1,189 @@
+"""What comes after an end that was not told, or not told to everybody: until it is known, and the same for all readers.
+
+A coordinator answers a commit before it tells the partitions, and one that dies and comes back may forget to tell those
+that have no leader at that moment (KAFKA-20734; seen with Kafka 4.3.1, after kill -9 of a lone broker). There
+`read_committed` readers wait for ever, and the producer's next transaction takes up what is open: a commit would show
+what was aborted, an abort would take what was committed. So after every end but a prompt commit it is looked at what
+became of this transaction and of the one before it:
+
+- what is open of an aborted one is taken up and aborted again;
+- one that was committed and of which nothing can be seen is undone: aborted everywhere, and done again;
+- of one that can be seen in part the rest is written again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import count
+from typing import NamedTuple, Protocol, TypeVar
+
+import structlog
+from confluent_kafka import KafkaException
+
+from consumer.attempt import MEMBERSHIP, Attempt, End
+from consumer.end_offsets import Place
+from consumer.endings import Endings, Loss
+from consumer.ports import Transaction
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+PATIENCE_S = 5.0
+"""With calls of the client that do not come back."""
+ABORTS_MAX = 2
+"""Offsets that are pending after so many aborts are not ours."""
+
+
+class Producers(Protocol):
+    """One producer after the other under the transactional id."""
+
+    def attempt(self, transaction: Transaction) -> Attempt:
+        """A transaction of the present one."""
+
+    def rebuild(self) -> None:
+        """A new one, however long it takes: what the old one left is ended, and its late requests are refused."""
+
+    def back_off(self, tries: int) -> None:
+        """Waits before the next try."""
+
+
+class Outcome(NamedTuple):
+    """How a transaction ended.
+
+    Attributes:
+        committed: Whether it is committed.
+        undone: Nor is the one before it, which was told to be.
+    """
+
+    committed: bool
+    undone: bool
+
+
+class Aftermath:
+    """Keeps the last transaction that was committed until the next one has ended well.
+
+    Args:
+        endings: Tell what can be seen of a transaction.
+        producers: Those of the transactional id.
+    """
+
+    def __init__(self, endings: Endings, producers: Producers) -> None:
+        self._endings, self._producers = endings, producers
+        self._last: Attempt | None = None
+
+    def committed(self, attempt: Attempt) -> None:
+        """A transaction was committed, and promptly: so all before it are well."""
+        self._last = attempt
+
+    def of(self, attempt: Attempt, told: bool | None, *, thorough: bool) -> Outcome:
+        """Makes sure how a transaction ended.
+
+        Args:
+            attempt: What was tried.
+            told: How the client said that it ended.
+            thorough: The brokers may have died: look at every partition.
+        """
+        undone = self.verify(thorough=thorough)
+        committed = self._resolve(attempt, False if undone else told)
+        if committed:
+            self._last = attempt
+            self.verify(thorough=True)
+        return Outcome(committed, undone)
+
+    def verify(self, *, thorough: bool) -> bool:
+        """Whether the last transaction, which was told to be committed, is undone; what is missing of it is mended.
+
+        Args:
+            thorough: Look at every partition, not only at the offsets.
+        """
+        last = self._last
+        if last is None or not self._loss(last, thorough):
+            return False
+        self._producers.rebuild()  # its markers may have been late and no more than that; after this they are there
+        loss = self._loss(last, thorough)
+        if not loss:
+            return False
+        log.error("transaction_lost", partitions=loss.names(), why="the brokers lost its end", next="makes it good")
+        self._abort(last, loss.missing)
+        for tries in count(1):
+            if self._mended(last):
+                return self._last is None
+            self._producers.back_off(tries)
+        raise AssertionError("unreachable")
+
+    def _mended(self, last: Attempt) -> bool:
+        hanging = self._endings.hanging(last.last_outputs)  # first: what is stable by then is seen
+        loss = self._loss(last, thorough=True)
+        if not loss:
+            return True
+        if hidden := loss.missing.intersection(hanging):
+            self._abort(last, hidden)  # what is open there and hides ours may be ours too
+            return False
+        if loss.undone:
+            self._resolve(last, told=False, suspicious=True)
+            self._last = None
+            return True
+        outputs = [output for output in last.transaction.outputs if (output.topic, output.partition) in loss.missing]
+        offsets = {} if loss.landed else last.transaction.next_offsets
+        end = self._run(last.transaction._replace(outputs=outputs, next_offsets=offsets))
+        if offsets and end.error is not None and end.error.code() in MEMBERSHIP:
+            self._last = None  # the group has moved on: whoever has the partitions does it again
+            return True
+        return False
+
+    def _run(self, transaction: Transaction) -> End:
+        end = self._patiently(self._producers.attempt(transaction).run) or End(committed=None)
+        if not end.prompt:
+            self._producers.rebuild()
+        return end
+
+    def _loss(self, last: Attempt, thorough: bool) -> Loss:
+        for tries in count(1):
+            try:
+                return self._endings.loss(last, thorough=thorough)
+            except KafkaException as exception:
+                log.warning("committed_offsets_unknown", error=str(exception), next="asks again")
+                self._producers.back_off(tries)
+        raise AssertionError("unreachable")
+
+    def _resolve(self, attempt: Attempt, told: bool | None, *, suspicious: bool = False) -> bool:
+        """Whether it is committed; what of an aborted one is open still is aborted there."""
+        aborts = 0
+        for tries in count(1):
+            ending = self._endings.of(attempt, told, suspicious=suspicious)
+            if ending.committed is None:
+                self._producers.back_off(tries)
+                continue
+            if told is None:
+                log.info("transaction_resolved", committed=ending.committed)
+            told = ending.committed
+            if told or (not ending.hanging and (not ending.pending or aborts >= ABORTS_MAX)):
+                break
+            suspicious = True
+            log.warning("transaction_hangs", partitions=ending.names(), next="aborts it there")
+            aborts += self._abort(attempt, ending.hanging)
+        return bool(told)
+
+    def _abort(self, attempt: Attempt, places: Collection[Place]) -> bool:
+        """Whether it could be done.
+
+        The new producer that follows has heard of every marker, and shuts out late copies of the abort.
+        """
+        outputs = attempt.last_outputs
+        again = attempt.transaction._replace(outputs=[outputs[place] for place in places])
+        done: bool | None = False
+        try:
+            done = self._patiently(self._producers.attempt(again).run_into_abort)
+        except KafkaException as exception:
+            log.warning("abort_failed", error=str(exception), next="a new producer")
+        self._producers.rebuild()
+        return bool(done)
+
+    def _patiently(self, call: Callable[[], T]) -> T | None:
+        """What calls of the client return; None where they are stuck, and left to themselves."""
+        executor = ThreadPoolExecutor(1, thread_name_prefix="aftermath")
+        future = executor.submit(call)
+        wait([future], PATIENCE_S)
+        executor.shutdown(wait=False, cancel_futures=True)
+        return future.result() if future.done() else None
