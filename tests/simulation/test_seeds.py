@@ -10,7 +10,7 @@ import pytest
 
 from tests.simulation.run import SimulationError, simulate
 
-SEEDS = int(os.environ.get("SIMULATION_SEEDS", "300"))
+SEEDS = int(os.environ.get("SIMULATION_SEEDS", "400"))
 FAILURES_SHOWN_MAX = 5
 
 
