@@ -88,7 +88,7 @@ class Aftermath:
         committed = self._resolve(attempt, False if undone else told)
         if committed:
             self._last = attempt
-            self.verify(thorough=True)
+            committed = not self.verify(thorough=True)
         return Outcome(committed, undone)
 
     def verify(self, *, thorough: bool) -> bool:

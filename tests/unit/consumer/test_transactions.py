@@ -464,6 +464,14 @@ def test_what_is_undone_is_undone_once(told: Bench) -> None:
     assert not told.run().undone
 
 
+def test_a_slow_commit_that_is_not_there_is_not_committed(bench: Bench) -> None:
+    """The client said so itself; the loop has not heard it yet, and its state is right."""
+    bench.opened().script.then("commit", lambda: bench.clock.sleep(SLOW_END_S + 0.1))
+    bench.land = lambda: None  # type: ignore[method-assign]
+    bench.unseen = {AT_3}
+    assert bench.run() == Settlement(committed=False)
+
+
 def test_markers_that_are_late_are_not_lost(told: Bench) -> None:
     """The new producer has waited for them."""
     told.script.then("send_offsets", abortable())
