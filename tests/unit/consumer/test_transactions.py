@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from structlog.testing import capture_logs
 
-from consumer import transactions
+from consumer import aftermath, transactions
 from consumer.aftermath import ABORTS_MAX
 from consumer.attempt import SLOW_END_S, Undelivered
 from consumer.end_offsets import Place
@@ -424,7 +424,7 @@ def test_others_pending_offsets_are_not_waited_for(bench: Bench) -> None:
 
 def test_a_client_that_is_stuck_in_it_is_left_to_itself(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next try is another producer's."""
-    monkeypatch.setattr(transactions, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(aftermath, "PATIENCE_S", 0.1)
     released = Event()
     bench.opened().script.then("commit", fenced())
     bench.script.then("send_offsets", None, lambda: released.wait(10))
