@@ -32,7 +32,9 @@ T = TypeVar("T")
 PATIENCE_S = 5.0
 """With calls of the client that do not come back."""
 ABORTS_MAX = 2
-"""Offsets that are pending after so many aborts are not ours."""
+"""What is open still after so many aborts is not ours."""
+TRIES_MAX = 20
+"""To make a loss good; with their pauses half a minute."""
 
 
 class Producers(Protocol):
@@ -106,11 +108,12 @@ class Aftermath:
             return False
         log.error("transaction_lost", partitions=loss.names(), why="the brokers lost its end", next="makes it good")
         self._abort(last, loss.missing)
-        for tries in count(1):
+        for tries in range(TRIES_MAX):
             if self._mended(last):
                 return self._last is None
             self._producers.back_off(tries)
-        raise AssertionError("unreachable")
+        log.error("transaction_not_mended", partitions=loss.names(), next="goes on; look for what is missing there")
+        return False
 
     def _mended(self, last: Attempt) -> bool:
         hanging = self._endings.hanging(last.last_outputs)  # first: what is stable by then is seen
@@ -158,7 +161,7 @@ class Aftermath:
             if told is None:
                 log.info("transaction_resolved", committed=ending.committed)
             told = ending.committed
-            if told or (not ending.hanging and (not ending.pending or aborts >= ABORTS_MAX)):
+            if told or aborts >= ABORTS_MAX or not (ending.hanging or ending.pending):
                 break
             suspicious = True
             log.warning("transaction_hangs", partitions=ending.names(), next="aborts it there")

@@ -23,6 +23,12 @@ SLOW_END_S = 1.0
 FLUSH_TIMEOUT_S = 10.0
 MEMBERSHIP = {KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION, KafkaError.FENCED_INSTANCE_ID}
 """What the broker says to offsets of a membership that is over."""
+REBALANCES = MEMBERSHIP | {
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError.FENCED_MEMBER_EPOCH,
+    KafkaError.STALE_MEMBER_EPOCH,
+}
+"""What it says in ordinary life."""
 
 _PURGED = {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}
 """Of records that an abort took back."""

@@ -9,10 +9,17 @@ from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPar
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec  # the package exports it without saying so
 
+from runtime.kafka import REFUSALS
+
 Place = tuple[str, int]
 """A topic and a partition number."""
 REQUEST_TIMEOUT_S = 10.0
 REFRESH_TIMEOUT_S = 2.0
+NOT_THERE = REFUSALS | {
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError._NOENT,  # where none of those that were asked for has a leader
+}
 
 
 def ends(admin: AdminClient, places: Collection[Place], isolation: IsolationLevel) -> dict[Place, int]:
@@ -27,6 +34,31 @@ def ends(admin: AdminClient, places: Collection[Place], isolation: IsolationLeve
         KafkaException: A broker does not answer, or leads the partition no more; ask again.
     """
     return _offsets(admin, places, OffsetSpec.latest(), isolation)  # type: ignore[no-untyped-call]
+
+
+def ends_of_existing(admin: AdminClient, places: Collection[Place], isolation: IsolationLevel) -> dict[Place, int]:
+    """As `ends`, without the partitions that are gone or that we may not ask for.
+
+    Raises:
+        KafkaException: As above.
+    """
+    try:
+        return ends(admin, places, isolation)
+    except KafkaException as exception:
+        if exception.args[0].code() not in NOT_THERE:
+            raise
+    topics = admin.list_topics(timeout=REQUEST_TIMEOUT_S).topics  # of all: see below
+    found = {topic: set(metadata.partitions) for topic, metadata in topics.items() if metadata.error is None}
+    return ends(admin, [place for place in places if place[1] in found.get(place[0], ())], isolation)
+
+
+def starts(admin: AdminClient, places: Collection[Place]) -> dict[Place, int]:
+    """The first offset that each partition still has, of any topics.
+
+    Raises:
+        KafkaException: As above.
+    """
+    return _offsets(admin, places, OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED)  # type: ignore[no-untyped-call]
 
 
 def end_offsets(admin: AdminClient, topic: str, numbers: list[int], isolation: IsolationLevel) -> dict[int, int]:
@@ -44,8 +76,7 @@ def start_offsets(admin: AdminClient, topic: str, numbers: list[int]) -> dict[in
     Raises:
         KafkaException: As above.
     """
-    found = _offsets(admin, _places(topic, numbers), OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED)  # type: ignore[no-untyped-call]
-    return _numbered(found)
+    return _numbered(starts(admin, _places(topic, numbers)))
 
 
 def _places(topic: str, numbers: list[int]) -> list[Place]:

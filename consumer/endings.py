@@ -12,6 +12,7 @@ from confluent_kafka import KafkaException, TopicPartition
 from consumer.attempt import Attempt
 from consumer.end_offsets import Place
 from consumer.records import Output
+from consumer.sightings import Sight
 
 log = structlog.get_logger(__name__)
 
@@ -72,16 +73,16 @@ class Endings:
     Args:
         offsets: The group's.
         find_hanging: Those of some partitions on which a transaction is open still.
-        missing: The partitions of some records in which the last of them cannot be seen.
+        look: Where the last of some records can be seen.
     """
 
     def __init__(
         self,
         offsets: CommittedOffsets,
         find_hanging: Callable[[Collection[Place]], list[Place]],
-        missing: Callable[[Sequence[Output]], set[Place]],
+        look: Callable[[Sequence[Output]], Sight],
     ) -> None:
-        self._offsets, self._find_hanging, self._missing = offsets, find_hanging, missing
+        self._offsets, self._find_hanging, self._look = offsets, find_hanging, look
 
     def of(self, attempt: Attempt, told: bool | None, *, suspicious: bool = False) -> Ending:
         """How it ended.
@@ -128,7 +129,7 @@ class Endings:
         wanted = attempt.transaction.next_offsets
         ours = {place.partition for place in committed if place.offset < wanted[place.partition]}
         outputs = [output for output in attempt.transaction.outputs if output.partition in ours]
-        return self._missing(outputs) != {(output.topic, output.partition) for output in outputs}
+        return bool(self._look(outputs).seen)
 
     def hanging(self, places: Collection[Place]) -> list[Place]:
         """Those on which a transaction is open still."""
@@ -154,9 +155,9 @@ class Endings:
         if landed:
             ours &= {place.partition for place in committed if place.metadata == attempt.metadata}
         outputs = [output for output in attempt.transaction.outputs if output.partition in ours]
-        missing = self._missing(outputs)
-        nothing_seen = missing == {(output.topic, output.partition) for output in attempt.transaction.outputs}
-        return Loss(missing, landed, undone=not landed and ours == set(wanted) and nothing_seen)
+        sight = self._look(outputs)
+        nothing_seen = not sight.seen and (bool(sight.missing) or not attempt.transaction.outputs)
+        return Loss(sight.missing, landed, undone=not landed and ours == set(wanted) and nothing_seen)
 
 
 def _names(places: Collection[Place]) -> list[str]:

@@ -14,7 +14,7 @@ import structlog
 from confluent_kafka import IsolationLevel, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from consumer.end_offsets import Place, ends
+from consumer.end_offsets import Place, ends, ends_of_existing
 from runtime.clock import Clock
 
 log = structlog.get_logger(__name__)
@@ -44,15 +44,15 @@ class HangingTransactions:
         marks: dict[Place, int] = {}
         while True:
             try:
-                marks = marks or ends(self._admin, places, IsolationLevel.READ_UNCOMMITTED)
-                stable = ends(self._admin, places, IsolationLevel.READ_COMMITTED)
+                marks = marks or ends_of_existing(self._admin, places, IsolationLevel.READ_UNCOMMITTED)
+                stable = ends(self._admin, marks, IsolationLevel.READ_COMMITTED)
             except KafkaException as exception:
                 if self._clock.monotonic() - began_s > UNANSWERED_S:
                     log.warning("hanging_transactions_unknown", error=str(exception), next="goes on")
                     return []
                 self._clock.sleep(PATIENCE_S / 4)
                 continue
-            found = [place for place in places if stable[place] < marks[place]]
+            found = [place for place, mark in marks.items() if stable[place] < mark]
             if not found or self._clock.monotonic() - began_s > PATIENCE_S:
                 return found
             self._clock.sleep(EVERY_S)

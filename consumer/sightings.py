@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
+import structlog
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from consumer.end_offsets import Place, ends
+from consumer.end_offsets import Place, ends_of_existing, starts
 from consumer.records import Output
 from runtime.clock import Clock
+from runtime.kafka import REFUSALS
 
+log = structlog.get_logger(__name__)
+
+CHUNK_RECORDS = 1000
 POLL_S = 0.2
 TIMEOUT_S = 10.0
-TAIL = 100
-"""Records and markers that may stand behind: those of tries to abort it."""
+WINDOW = 256
+"""So many offsets before its end a partition is read from at first; four times as many where nothing is to be seen."""
+
+
+class Sight(NamedTuple):
+    """What was looked at; not what we may not read.
+
+    Attributes:
+        seen: The partitions that show the last record.
+        missing: Those that do not.
+    """
+
+    seen: set[Place]
+    missing: set[Place]
 
 
 class Sightings:
@@ -30,8 +47,8 @@ class Sightings:
     def __init__(self, consumer: Consumer, admin: AdminClient, clock: Clock) -> None:
         self._consumer, self._admin, self._clock = consumer, admin, clock
 
-    def missing(self, outputs: Sequence[Output]) -> set[Place]:
-        """The partitions that do not show the last record that a transaction wrote there.
+    def look(self, outputs: Sequence[Output]) -> Sight:
+        """Where the last record that a transaction wrote to a partition can be seen, and where not.
 
         Args:
             outputs: All of the transaction's.
@@ -40,29 +57,53 @@ class Sightings:
             KafkaException: Kafka could not answer.
         """
         last = {(output.topic, output.partition): output for output in outputs}
-        counts = Counter((output.topic, output.partition) for output in outputs)
-        found = ends(self._admin, last, IsolationLevel.READ_COMMITTED)
-        return {place for place, end in found.items() if not self._shows(last[place], end - 2 * counts[place] - TAIL)}
+        undecided = ends_of_existing(self._admin, last, IsolationLevel.READ_COMMITTED)
+        sight, window = Sight(set(), set()), WINDOW
+        while undecided:
+            begins = {place: max(0, end - window) for place, end in undecided.items()}
+            found = self._read(begins, last)
+            # What stands behind it are tries that were aborted, however many: only a record that can be seen and is
+            # another one tells that it is not there.
+            sight.seen.update(place for place, same in found.items() if same)
+            sight.missing.update(place for place, same in found.items() if same is False)
+            empty = [place for place, same in found.items() if same is None and begins[place] == 0]
+            kept = starts(self._admin, empty)
+            sight.missing.update(place for place, start in kept.items() if start == 0)  # else it may be out of date
+            undecided = {p: undecided[p] for p, same in found.items() if same is None and begins[p] > 0}
+            window *= 4
+        return sight
 
-    def _shows(self, output: Output, start: int) -> bool:
-        self._consumer.assign([TopicPartition(output.topic, output.partition, max(0, start))])
-        deadline_s = self._clock.monotonic() + TIMEOUT_S
+    def _read(self, begins: Mapping[Place, int], last: Mapping[Place, Output]) -> dict[Place, bool | None]:
+        """Whether partitions show a record: None where they show none at all; without those that we may not read."""
+        found: dict[Place, bool | None] = dict.fromkeys(begins)
+        waiting, deadline_s = set(begins), self._clock.monotonic() + TIMEOUT_S
+        self._consumer.assign([TopicPartition(*place, begin) for place, begin in begins.items()])
         try:
-            while self._clock.monotonic() < deadline_s:
-                message = self._consumer.poll(POLL_S)
-                if message is None:
-                    continue
-                error = message.error()
-                if error is None:
-                    if _same(message, output):
-                        return True
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    return False
-                else:
-                    raise KafkaException(error)
+            while waiting:
+                for message in self._messages():
+                    deadline_s = self._clock.monotonic() + TIMEOUT_S
+                    place = message.topic() or "", message.partition() or 0
+                    error = message.error()
+                    if error is None:
+                        found[place] = found.get(place) or _same(message, last[place])
+                        continue
+                    waiting.discard(place)
+                    if error.code() in REFUSALS:
+                        log.warning(
+                            "not_authorised_to_read", topic=place[0], why="nobody can tell what is missing there"
+                        )
+                        found.pop(place, None)
+                    elif error.code() != KafkaError._PARTITION_EOF:
+                        raise KafkaException(error)
+                if waiting and self._clock.monotonic() > deadline_s:
+                    raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"not read: {sorted(waiting)}"))
         finally:
             self._consumer.unassign()
-        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"{output.topic}-{output.partition} was not read"))
+        return found
+
+    def _messages(self) -> list[Message]:
+        first = self._consumer.poll(POLL_S)
+        return [] if first is None else [first, *self._consumer.consume(CHUNK_RECORDS, timeout=0)]
 
 
 def _same(message: Message, output: Output) -> bool:

@@ -16,7 +16,6 @@ the rest is here.
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,7 +26,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from consumer.aftermath import Aftermath
-from consumer.attempt import MEMBERSHIP, Attempt, End, Undelivered
+from consumer.attempt import REBALANCES, Attempt, End, Undelivered
 from consumer.drills import At, nowhere
 from consumer.endings import Endings
 from consumer.fencing import Fencing
@@ -91,7 +90,7 @@ class Transactor:
         self._attempt: Attempt | None = None
         self._overdue: Attempt | None = None
         self._overdue_s = 0.0
-        self._given_up = 0
+        self._patience = 1.0
 
     def open(self) -> None:
         """Takes over the transactional id; what an earlier holder left open is aborted.
@@ -155,17 +154,17 @@ class Transactor:
             self._overdue, self._overdue_s = attempt, now_s
         if now_s - self._overdue_s < LOOK_AGAIN_S:
             return
-        self._attempt = None
+        self._attempt = self._overdue = None
         if self._stop.is_set() or not attempt.claim():
             return
-        self._given_up += 1
+        self._patience = min(2.0 * self._patience, 1000.0)
         log.error("transaction_stuck", next="a new producer; how the transaction ended is asked for")
         self._executor.shutdown(wait=False, cancel_futures=True)
         self._executor = _executor()
         self._executor.submit(self._settle, attempt, End(committed=None, error=KafkaError(KafkaError._TIMED_OUT)))
 
     def _patience_s(self) -> float:
-        return min(self._fencing.timeout_s + PATIENCE_PAST_TIMEOUT_S, math.ldexp(PATIENCE_S, self._given_up))
+        return min(self._fencing.timeout_s + PATIENCE_PAST_TIMEOUT_S, PATIENCE_S * self._patience)
 
     def close(self) -> None:
         """Takes no more transactions and stops waiting between tries."""
@@ -213,7 +212,7 @@ class Transactor:
         """Makes sure how the transaction ended, whatever it takes."""
         error = None if end.error is None else end.error.name()
         if end.committed and end.prompt:
-            self._given_up = 0
+            self._patience = 1.0
             self._aftermath.committed(attempt)
             return Settlement(committed=True)
         if end.committed is None:
@@ -223,7 +222,7 @@ class Transactor:
             # transaction.
             log.info("producer_rebuilt", why="the end of a transaction was slow, or is not known")
             self.rebuild()
-        healthy = end.prompt and end.error is not None and end.error.code() in MEMBERSHIP
+        healthy = end.prompt and end.error is not None and end.error.code() in REBALANCES
         outcome = self._aftermath.of(attempt, end.committed, thorough=not healthy)
         return Settlement(outcome.committed, error, outcome.undone)
 

@@ -123,7 +123,7 @@ def connect(
         endings=Endings(
             offsets,
             HangingTransactions(admin, clock).find,
-            Sightings(_reader(settings, **{"auto.offset.reset": "earliest"}), admin, clock).missing,
+            Sightings(_reader(settings, **{"auto.offset.reset": "earliest"}), admin, clock).look,
         ),
         events_topic=topics.events,
         metadata=ids.to_metadata,

@@ -12,10 +12,14 @@ from tests.simulation.logs import Entry, Headers
 class SimulatedMessage:
     """As much of a `confluent_kafka.Message` as the service looks at."""
 
-    __slots__ = ("_entry", "_number", "_offset")
+    __slots__ = ("_entry", "_number", "_offset", "_topic")
 
-    def __init__(self, number: int, offset: int, entry: Entry | None) -> None:
-        self._number, self._offset, self._entry = number, offset, entry
+    def __init__(self, number: int, offset: int, entry: Entry | None, topic: str = "") -> None:
+        self._number, self._offset, self._entry, self._topic = number, offset, entry, topic
+
+    def topic(self) -> str:
+        """Where it is from, if it was a reader who asked."""
+        return self._topic
 
     def error(self) -> KafkaError | None:
         """The end of the partition is one."""

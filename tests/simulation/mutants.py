@@ -27,7 +27,7 @@ from consumer.processor import Processor
 from consumer.rebuild import Rebuilder, Rebuilt
 from consumer.records import Output, Record
 from consumer.restore import BackgroundRestorer
-from consumer.sightings import Sightings
+from consumer.sightings import Sight, Sightings
 from consumer.start import Start
 from consumer.transactions import Transactor
 from scoring.profile import Profile, pack, unpack
@@ -493,7 +493,7 @@ def hanging_transactions_not_aborted(patch: Patch) -> None:
 @mutant("skipped_markers", "unknown_end")
 def pending_offsets_taken_for_committed(patch: Patch) -> None:
     """Offsets that stay pending count as committed, though nobody has seen anything of their transaction."""
-    patch.setattr(Sightings, "missing", lambda *_: set())
+    patch.setattr(Sightings, "look", lambda *_: Sight({("", 0)}, set()))
 
 
 @mutant("skipped_markers")

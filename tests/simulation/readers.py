@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -23,6 +24,29 @@ RETRY_S = 0.05
 NO_OFFSET = -1001
 
 
+@dataclass(slots=True)
+class _Reading:
+    """A partition as it is being read."""
+
+    topic: str
+    number: int
+    log: Log
+    position: int
+    end_told: int = -1
+
+    def next(self) -> SimulatedMessage | None:
+        """A record, or once the end."""
+        found = self.log.first_committed(self.position)
+        if found is not None:
+            self.position = found[0] + 1
+            return SimulatedMessage(self.number, *found, self.topic)
+        self.position = max(self.position, self.log.stable_end)
+        if self.end_told == self.position:
+            return None
+        self.end_told = self.position
+        return SimulatedMessage(self.number, self.position, None, self.topic)
+
+
 class ReaderConsumer:
     """Stands in for a `confluent_kafka.Consumer` that never joins: it reads committed offsets and one partition.
 
@@ -35,9 +59,7 @@ class ReaderConsumer:
     def __init__(self, cluster: Cluster, process: Process, *, hasty: bool = False) -> None:
         self._cluster, self._process, self._hasty = cluster, process, hasty
         self._kernel, self._network = cluster.kernel, cluster.network
-        self._log: Log | None = None
-        self._number = self._position = 0
-        self._end_told = -1
+        self._reading: list[_Reading] = []
 
     def committed(self, asked: list[TopicPartition], timeout: float) -> list[TopicPartition]:
         """Waits for pending offsets, as a consumer of committed records does; unless it is hasty."""
@@ -51,22 +73,21 @@ class ReaderConsumer:
 
     def assign(self, partitions: list[TopicPartition]) -> None:
         """From an offset, or from the start."""
-        (partition,) = partitions
-        self._number = partition.partition
-        self._log = self._cluster.log((partition.topic, self._number))
-        self._position, self._end_told = max(partition.offset, self._log.start), -1
+        self._reading = []
+        for partition in partitions:
+            log = self._cluster.log((partition.topic, partition.partition))
+            self._reading.append(_Reading(partition.topic, partition.partition, log, max(partition.offset, log.start)))
 
     def unassign(self) -> None:
         """Ends the reading."""
-        self._log = None
+        self._reading = []
 
     def poll(self, timeout: float) -> SimulatedMessage | None:
         """The next record or the end."""
         self._kernel.sleep(self._kernel.random.random() * 0.002)
         message = self._next()
         if message is None:
-            assert self._log is not None
-            self._kernel.wait(timeout, self._log.changed)
+            self._kernel.wait(timeout, *(reading.log.changed for reading in self._reading[:1]))
         return message
 
     def consume(self, num_messages: int, timeout: float) -> list[SimulatedMessage]:
@@ -81,18 +102,9 @@ class ReaderConsumer:
         return messages
 
     def _next(self) -> SimulatedMessage | None:
-        log = self._log
-        if log is None or not self._network.reachable(self._process):
+        if not self._network.reachable(self._process):
             return None
-        found = log.first_committed(self._position)
-        if found is not None:
-            self._position = found[0] + 1
-            return SimulatedMessage(self._number, *found)
-        self._position = max(self._position, log.stable_end)
-        if self._end_told == self._position:
-            return None
-        self._end_told = self._position
-        return SimulatedMessage(self._number, self._position, None)
+        return next((message for reading in self._reading if (message := reading.next()) is not None), None)
 
     def _ask(self, request: Callable[[], T], timeout_s: float) -> T:
         until_s = self._kernel.now_s + timeout_s

@@ -7,6 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, cast
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -155,9 +156,10 @@ class FakeConsumer:
 
     def assign(self, partitions: list[TopicPartition]) -> None:
         self._note("assign", partitions)
-        (asked,) = partitions
-        log = self.logs.get((asked.topic, asked.partition), [])
-        self.queue = deque(found for found in log if asked.offset < 0 or (found.offset() or 0) >= asked.offset)
+        self.queue.clear()
+        for asked in partitions:
+            log = self.logs.get((asked.topic, asked.partition), [])
+            self.queue += [found for found in log if asked.offset < 0 or (found.offset() or 0) >= asked.offset]
 
     def unassign(self) -> None:
         self._note("unassign", [])
@@ -210,6 +212,7 @@ class FakeAdmin:
         self.high, self.low = high, low
         self._stable = {number: deque(offsets) for number, offsets in (stable or {}).items()}
         self.asked: list[IsolationLevel] = []
+        self.topics: list[str] = []
         self.script = Script()
 
     @property
@@ -228,9 +231,11 @@ class FakeAdmin:
             for partition, spec in asked.items()
         }
 
-    def list_topics(self, *, timeout: float) -> None:
+    def list_topics(self, *, timeout: float) -> SimpleNamespace:
         assert timeout > 0
         self.script.play("list_topics")
+        here = SimpleNamespace(error=None, partitions=self.high)
+        return SimpleNamespace(topics=dict.fromkeys(self.topics, here))
 
     def _answer(self, number: int, committed: bool, *, first: bool) -> Future[Any]:
         future: Future[Any] = Future()

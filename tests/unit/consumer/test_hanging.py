@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from confluent_kafka import IsolationLevel, KafkaError
 
 from consumer.end_offsets import Place
@@ -59,12 +60,31 @@ def test_brokers_that_do_not_answer_are_asked_again() -> None:
 
 
 def test_where_nobody_can_tell_nothing_hangs() -> None:
-    """A topic that is gone has nothing to mend, and must not hold up what says so."""
+    """After a while: whoever asks must come to an end."""
     admin, clock = FakeAdmin({1: 5, 2: 7}), FakeClock()
     began_s = clock.monotonic()
-    admin.script.then("list_offsets", *[fault(KafkaError.UNKNOWN_TOPIC_OR_PART)] * 1000)
+    admin.script.then("list_offsets", *[fault(KafkaError._TIMED_OUT)] * 1000)
     assert find(admin, clock) == []
     assert clock.monotonic() - began_s > UNANSWERED_S
+
+
+def test_a_topic_that_is_gone_has_nothing_that_hangs() -> None:
+    """It must not hold up what says so; the others are looked at."""
+    admin, clock = FakeAdmin({1: 5, 2: 7}, stable={2: [6]}), FakeClock()
+    admin.topics = ["decisions"]
+    admin.script.then("list_offsets", fault(KafkaError.UNKNOWN_TOPIC_OR_PART))
+    places = [("decisions", 2), ("gone", 1)]
+    assert HangingTransactions(admin.client, clock).find(places) == [("decisions", 2)]
+
+
+@pytest.mark.parametrize("code", [KafkaError._NOENT, KafkaError.TOPIC_AUTHORIZATION_FAILED])
+def test_topics_that_are_all_gone_have_nothing_that_hangs(code: int) -> None:
+    """For those the client has another error; or we may not know of them."""
+    admin, clock = FakeAdmin({1: 5, 2: 7}), FakeClock()
+    began_s = clock.monotonic()
+    admin.script.then("list_offsets", fault(code), fault(code))
+    assert find(admin, clock) == []
+    assert clock.monotonic() == began_s
 
 
 def test_a_transaction_of_offsets_alone_asks_nobody() -> None:

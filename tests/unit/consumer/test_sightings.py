@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Message
 
+from consumer import sightings
 from consumer.records import Output
-from consumer.sightings import TAIL, Sightings
-from tests.unit.consumer.fakes import FakeAdmin, FakeClock, FakeConsumer, end, message, told
+from consumer.sightings import Sight, Sightings
+from tests.unit.consumer.fakes import FakeAdmin, FakeClock, FakeConsumer, end, fault, message, told
 
 TOPIC = "decisions"
 MINE = Output(TOPIC, 1, b"key", b"mine", 5)
@@ -22,7 +23,7 @@ def visible(log: list[Message], *outputs: Output, ends: dict[int, int] | None = 
         {(TOPIC, 1): [*log, end(1000, partition=1, topic=TOPIC)], (TOPIC, 2): [end(0, partition=2, topic=TOPIC)]}
     )
     seen = Sightings(consumer.client, FakeAdmin(ends or {1: 1000, 2: 0}).client, FakeClock())
-    return not seen.missing(outputs or (MINE,))
+    return not seen.look(outputs or (MINE,)).missing
 
 
 def test_a_record_that_is_there_is_visible() -> None:
@@ -35,10 +36,24 @@ def test_a_record_that_is_not_there_is_not() -> None:
     assert not visible([record(990), record(991)])
 
 
-def test_only_the_end_of_a_partition_is_read() -> None:
-    """Nobody has written behind it but tries to abort it, and a topic may be large."""
-    assert not visible([record(1000 - TAIL - 3, b"mine")])
-    assert visible([record(1000 - TAIL - 2, b"mine")])
+def test_what_was_aborted_since_may_be_any_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records that nobody sees still take up offsets: it is looked further back until something is to be seen."""
+    monkeypatch.setattr(sightings, "WINDOW", 2)
+    assert visible([record(3, b"mine")])
+    assert visible([record(2), record(3, b"mine")])
+    assert not visible([record(3, b"mine"), record(999)])
+
+
+def test_an_empty_partition_does_not_show_it() -> None:
+    """All of it was aborted."""
+    assert not visible([])
+
+
+def test_a_partition_that_was_cleaned_up_tells_nothing() -> None:
+    """What is not there may be too old."""
+    consumer = FakeConsumer({(TOPIC, 1): [end(1000, partition=1, topic=TOPIC)]})
+    seen = Sightings(consumer.client, FakeAdmin({1: 1000}, low=1000).client, FakeClock())
+    assert seen.look([MINE]) == Sight(set(), set())
 
 
 def test_a_dead_letter_is_known_by_its_headers() -> None:
@@ -50,9 +65,24 @@ def test_a_dead_letter_is_known_by_its_headers() -> None:
 
 def test_each_partition_is_judged_by_itself() -> None:
     """One may show it while another one was not told of its end."""
-    consumer = FakeConsumer({(TOPIC, 1): [record(990, b"mine")], (TOPIC, 2): [end(0, partition=2, topic=TOPIC)]})
+    log = [record(990, b"mine"), end(1000, partition=1, topic=TOPIC)]
+    consumer = FakeConsumer({(TOPIC, 1): log, (TOPIC, 2): [end(0, partition=2, topic=TOPIC)]})
     seen = Sightings(consumer.client, FakeAdmin({1: 1000, 2: 0}).client, FakeClock())
-    assert seen.missing([MINE, MINE._replace(partition=2)]) == {(TOPIC, 2)}
+    assert seen.look([MINE, MINE._replace(partition=2)]) == Sight(seen={(TOPIC, 1)}, missing={(TOPIC, 2)})
+
+
+def test_what_may_not_be_read_is_neither_seen_nor_missing() -> None:
+    """The service needs no right to read its decisions; without it nobody can tell."""
+    refused = told(KafkaError.TOPIC_AUTHORIZATION_FAILED, partition=1, offset=999, topic=TOPIC)
+    consumer = FakeConsumer({(TOPIC, 1): [refused]})
+    assert Sightings(consumer.client, FakeAdmin({1: 1000}).client, FakeClock()).look([MINE]) == Sight(set(), set())
+
+
+def test_a_topic_that_is_gone_is_neither_seen_nor_missing() -> None:
+    """Whoever writes to it hears so, and the service ends."""
+    admin = FakeAdmin({1: 1000})
+    admin.script.then("list_offsets", fault(KafkaError._NOENT))
+    assert Sightings(FakeConsumer().client, admin.client, FakeClock()).look([MINE]) == Sight(set(), set())
 
 
 def test_an_error_is_raised() -> None:
@@ -65,6 +95,6 @@ def test_a_broker_that_says_nothing_is_an_error() -> None:
     """After a while."""
     consumer, clock = FakeConsumer(), FakeClock()
     consumer.script.then("poll", *[lambda: clock.sleep(1.0)] * 100)
-    with pytest.raises(KafkaException, match="decisions-1 was not read"):
-        Sightings(consumer.client, FakeAdmin({1: 5}).client, clock).missing([MINE])
+    with pytest.raises(KafkaException, match="not read"):
+        Sightings(consumer.client, FakeAdmin({1: 5}).client, clock).look([MINE])
     assert consumer.calls[-1] == ("unassign", {})

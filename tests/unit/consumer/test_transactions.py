@@ -20,6 +20,7 @@ from consumer.endings import Endings
 from consumer.fencing import Fencing
 from consumer.ports import Membership, Settlement, Transaction
 from consumer.records import Output
+from consumer.sightings import Sight
 from consumer.start import TopicIds
 from consumer.transactions import LOOK_AGAIN_S, PATIENCE_S, START_TIMEOUT_S, Transactor
 from runtime.errors import ConfigurationError, FatalError, FencedError, KafkaUnavailableError
@@ -60,7 +61,7 @@ class Bench:
         """Where the last record of a transaction cannot be seen."""
         self.transactor = Transactor(
             make_producer=self._make,
-            endings=Endings(self, self._find_hanging, self._missing),
+            endings=Endings(self, self._find_hanging, self._look),
             events_topic=TOPIC,
             metadata=TopicIds("E", "P").to_metadata,
             clock=self.clock,
@@ -115,8 +116,9 @@ class Bench:
         marks = [*self.marks, *[""] * len(numbers)]
         return [TopicPartition(TOPIC, n, self.offset, mark or "") for n, mark in zip(numbers, marks, strict=False)]
 
-    def _missing(self, outputs: Sequence[Output]) -> set[Place]:
-        return self.unseen & {(output.topic, output.partition) for output in outputs}
+    def _look(self, outputs: Sequence[Output]) -> Sight:
+        places = {(output.topic, output.partition) for output in outputs}
+        return Sight(seen=places - self.unseen, missing=places & self.unseen)
 
     def _find_hanging(self, _: Collection[Place]) -> list[Place]:
         return self.hanging.pop(0) if self.hanging else []
