@@ -156,8 +156,26 @@ class Endings:
             ours &= {place.partition for place in committed if place.metadata == attempt.metadata}
         outputs = [output for output in attempt.transaction.outputs if output.partition in ours]
         sight = self._look(outputs)
+        if landed:
+            return Loss(self._still_ours(attempt, sight.missing), landed, undone=False)
         nothing_seen = not sight.seen and (bool(sight.missing) or not attempt.transaction.outputs)
-        return Loss(sight.missing, landed, undone=not landed and ours == set(wanted) and nothing_seen)
+        return Loss(sight.missing, landed, undone=ours == set(wanted) and nothing_seen)
+
+    def _still_ours(self, attempt: Attempt, missing: set[Place]) -> set[Place]:
+        """Of the partitions that do not show it those from which nobody has gone on.
+
+        The records of a next owner may be seen before its offsets are: those that are pending have to be waited for.
+        """
+        if not missing:
+            return missing
+        numbers = list(attempt.transaction.next_offsets)
+        try:
+            committed = self._offsets.committed(numbers)
+        except KafkaException:
+            self._offsets.committed_without_pending(numbers)  # the brokers answer: somebody is at work there
+            return set()
+        ours = {place.partition for place in committed if place.metadata == attempt.metadata}
+        return {place for place in missing if place[1] in ours}
 
 
 def _names(places: Collection[Place]) -> list[str]:

@@ -508,6 +508,20 @@ def test_what_is_missing_in_part_is_written_again(told: Bench) -> None:
     assert written[-1].sent_offsets == []
 
 
+def test_what_a_next_owner_hides_is_not_missing(bench: Bench) -> None:
+    """Its records are the last that can be seen, and its offsets are pending still: they are waited for."""
+    bench.opened().run()
+    bench.unseen = {AT_3}
+
+    def arrive() -> None:
+        bench.marks, bench.offset = [], 9
+
+    bench.script.then("committed", arrive)
+    bench.script.then("send_offsets", abortable())
+    assert not bench.run().committed
+    assert len(bench.producers) == 1
+
+
 def test_verifying_finds_it_too(told: Bench) -> None:
     """Where no other transaction comes: all partitions were given up."""
     assert told.transactor.verify().result(timeout=10) == Settlement(committed=False, undone=True)
