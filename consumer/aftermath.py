@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 PATIENCE_S = 5.0
-"""With calls of the client that do not come back."""
+"""With calls of the client that do not come back, the first time."""
 ABORTS_MAX = 2
 """What is open still after so many aborts is not ours."""
 TRIES_MAX = 20
@@ -127,7 +127,7 @@ class Aftermath:
             self._resolve(last, told=False, suspicious=True)
             self._last = None
             return True
-        outputs = [output for output in last.transaction.outputs if (output.topic, output.partition) in loss.missing]
+        outputs = [output for output in last.transaction.outputs if output.place in loss.missing]
         offsets = {} if loss.landed else last.transaction.next_offsets
         end = self._run(last.transaction._replace(outputs=outputs, next_offsets=offsets))
         if offsets and end.error is not None and end.error.code() in MEMBERSHIP:

@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 from consumer.drills import At
 from consumer.end_offsets import Place
 from consumer.ports import Settlement, Transaction
-from consumer.records import Output
+from consumer.records import Output, last_by_place
 from runtime.clock import Clock
 
 log = structlog.get_logger(__name__)
@@ -110,7 +110,7 @@ class Attempt:
     @property
     def last_outputs(self) -> dict[Place, Output]:
         """Of each partition that it writes to, the last record."""
-        return {(output.topic, output.partition): output for output in self.transaction.outputs}
+        return last_by_place(self.transaction.outputs)
 
     def has_landed(self, committed: Iterable[TopicPartition]) -> bool:
         """Whether its metadata stand beside one of the committed offsets."""

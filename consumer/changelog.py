@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient
 from consumer.drills import At, nowhere
 from consumer.end_offsets import end_offsets
 from consumer.start import Changelog
+from consumer.topic_reader import next_chunk
 from runtime.errors import StateError
 from schemas.codec import Codec, UndecodableError, UnknownSchemaError
 from scoring.profile import from_record, pack
@@ -67,15 +68,11 @@ class ChangelogReader:
         self._consumer.assign([TopicPartition(self._topic, number, OFFSET_BEGINNING)])
         try:
             while not stop():
-                if self._apply(self._poll(), changelog, end):
+                if self._apply(next_chunk(self._consumer, CHUNK_RECORDS), changelog, end):
                     return changelog
         finally:
             self._consumer.unassign()
         return None
-
-    def _poll(self) -> list[Message]:
-        first = self._consumer.poll(0.2)
-        return [] if first is None else [first, *self._consumer.consume(CHUNK_RECORDS, timeout=0)]
 
     def _end(self, number: int, isolation: IsolationLevel) -> int:
         return end_offsets(self._admin, self._topic, [number], isolation)[number]

@@ -185,8 +185,7 @@ class Loop:
         self._telemetry.rebalanced("assigned", numbers)
         if numbers:
             self._drop_uncommitted(numbers)
-            self.assignment.add(numbers)
-            self._restorer.request([self.assignment.partitions[number] for number in numbers])
+            self._restore(numbers)
         self.assigned_once = True
 
     def revoked(self, numbers: list[int]) -> None:
@@ -235,7 +234,7 @@ class Loop:
         self._restore([number for number in self._in_flight.batch.next_offsets if number in self.assignment.partitions])
 
     def _restore(self, numbers: list[int]) -> None:
-        """Drops the state of partitions and asks for it anew."""
+        """Asks for the state of partitions, anew where there is one."""
         self._starting = [restored for restored in self._starting if restored.partition.number not in numbers]
         self.assignment.add(numbers)
         self._restorer.request([self.assignment.partitions[number] for number in numbers])

@@ -11,6 +11,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from consumer.dead_letters import INTERNAL_ERROR, source_offset, source_reason
 from consumer.start import Changelog, Plan, Start, TopicIds, plan
+from consumer.topic_reader import next_chunk
 from schemas.codec import Codec, UndecodableError, UnknownSchemaError
 from schemas.times import MAX_MS
 from scoring.events import LeadEvent
@@ -21,7 +22,6 @@ from scoring.profile import Profile, unpack
 
 log = structlog.get_logger(__name__)
 
-POLL_S = 0.2
 CHUNK_RECORDS = 2_000
 
 
@@ -156,8 +156,7 @@ class Rebuilder:
         self._consumer.assign([TopicPartition(topic, number, offset)])
         try:
             while not stop():
-                first = self._consumer.poll(POLL_S)
-                for message in [] if first is None else [first, *self._consumer.consume(CHUNK_RECORDS, timeout=0)]:
+                for message in next_chunk(self._consumer, CHUNK_RECORDS):
                     error = message.error()
                     if error is None:
                         yield message

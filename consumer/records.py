@@ -1,6 +1,6 @@
 """What crosses the edge of the loop: records in, outputs out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 Headers = list[tuple[str, bytes | None]]
@@ -33,6 +33,16 @@ class Output(NamedTuple):
     value: bytes | None
     timestamp_ms: int
     headers: Headers | None = None
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """The topic and the partition that it goes to."""
+        return self.topic, self.partition
+
+
+def last_by_place(outputs: Iterable[Output]) -> dict[tuple[str, int], Output]:
+    """Of each partition that is written to, the last record."""
+    return {output.place: output for output in outputs}
 
 
 new = tuple.__new__

@@ -10,14 +10,14 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from consumer.end_offsets import Place, ends_of_existing, starts
-from consumer.records import Output
+from consumer.records import Output, last_by_place
+from consumer.topic_reader import next_chunk
 from runtime.clock import Clock
 from runtime.kafka import REFUSALS
 
 log = structlog.get_logger(__name__)
 
 CHUNK_RECORDS = 1000
-POLL_S = 0.2
 TIMEOUT_S = 10.0
 WINDOW = 256
 """So many offsets before its end a partition is read from at first; four times as many where nothing is to be seen."""
@@ -56,7 +56,7 @@ class Sightings:
         Raises:
             KafkaException: Kafka could not answer.
         """
-        last = {(output.topic, output.partition): output for output in outputs}
+        last = last_by_place(outputs)
         undecided = ends_of_existing(self._admin, last, IsolationLevel.READ_COMMITTED)
         sight, window = Sight(set(), set()), WINDOW
         while undecided:
@@ -80,7 +80,7 @@ class Sightings:
         self._consumer.assign([TopicPartition(*place, begin) for place, begin in begins.items()])
         try:
             while waiting:
-                for message in self._messages():
+                for message in next_chunk(self._consumer, CHUNK_RECORDS):
                     deadline_s = self._clock.monotonic() + TIMEOUT_S
                     place = message.topic() or "", message.partition() or 0
                     error = message.error()
@@ -100,10 +100,6 @@ class Sightings:
         finally:
             self._consumer.unassign()
         return found
-
-    def _messages(self) -> list[Message]:
-        first = self._consumer.poll(POLL_S)
-        return [] if first is None else [first, *self._consumer.consume(CHUNK_RECORDS, timeout=0)]
 
 
 def _same(message: Message, output: Output) -> bool:

@@ -14,6 +14,12 @@ POLL_S = 0.2
 CHUNK_RECORDS = 500
 
 
+def next_chunk(consumer: Consumer, max_records: int) -> list[Message]:
+    """Waits a moment for a first message, then takes what waits: a batch call alone would wait for a full batch."""
+    first = consumer.poll(POLL_S)
+    return [] if first is None else [first, *consumer.consume(max_records, timeout=0)]
+
+
 def read_topic(
     consumer: Consumer,
     topic: str,
@@ -46,7 +52,7 @@ def read_topic(
     consumer.assign([TopicPartition(topic, number, start) for number in partitions])
     open_partitions = set(partitions)
     while (open_partitions or follow) and not stopped():
-        for message in _poll(consumer):
+        for message in next_chunk(consumer, CHUNK_RECORDS):
             error = message.error()
             if error is None:
                 yield message
@@ -62,8 +68,3 @@ def _raise_if_refused(topic: str, error: KafkaError) -> None:
         raise KafkaUnavailableError(
             f"not authorised to read {topic}: {error.str()}. Check the principal's rights on it"
         )
-
-
-def _poll(consumer: Consumer) -> list[Message]:
-    first = consumer.poll(POLL_S)
-    return [] if first is None else [first, *consumer.consume(CHUNK_RECORDS, timeout=0)]

@@ -25,7 +25,7 @@ from threading import Event
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from consumer.aftermath import Aftermath
+from consumer.aftermath import PATIENCE_S, Aftermath
 from consumer.attempt import REBALANCES, Attempt, End, Undelivered
 from consumer.drills import At, nowhere
 from consumer.endings import Endings
@@ -45,10 +45,9 @@ FENCED = {
 }
 INIT_TIMEOUT_S = 10.0
 START_TIMEOUT_S = 27.0
-PATIENCE_S = 5.0
-"""With calls that do not come back; it doubles each time in a row, so that slow brokers get as much as they need."""
 PATIENCE_PAST_TIMEOUT_S = 1.0
-"""The most is so much more than the transaction's timeout: by then the broker has ended it."""
+"""Patience doubles each time in a row, so that slow brokers get as much as they need: to so much more than the
+transaction's timeout, for by then the broker has ended it."""
 LOOK_AGAIN_S = 1.0
 """A process that was stopped for a while lets its client hear of it first."""
 TOKEN_BYTES = 8

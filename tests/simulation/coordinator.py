@@ -181,9 +181,11 @@ class Coordinator:
         tell = [partial(self._mark, transactional_id, producer, place) for place in sorted(producer.places)]
         tell.append(partial(self._settle, producer))
         skipped = self._skips(transactional_id, len(tell), commit=commit)
-        if not unheard:
-            skipped = skipped if commit else set()
-            self.forgotten |= {transactional_id} if skipped else set()
+        if skipped and not unheard:
+            if commit:
+                self.forgotten.add(transactional_id)
+            else:
+                skipped = set()
         for number, call in enumerate(tell):
             self._kernel.at(self._marker_delay_s(), partial(self._marked, producer) if number in skipped else call)
 

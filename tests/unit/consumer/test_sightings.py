@@ -18,11 +18,11 @@ def record(offset: int, value: bytes = b"another", headers: list[tuple[str, byte
     return message(offset, partition=1, topic=TOPIC, key=b"key", value=value, headers=headers)
 
 
-def visible(log: list[Message], *outputs: Output, ends: dict[int, int] | None = None) -> bool:
+def visible(log: list[Message], *outputs: Output) -> bool:
     consumer = FakeConsumer(
         {(TOPIC, 1): [*log, end(1000, partition=1, topic=TOPIC)], (TOPIC, 2): [end(0, partition=2, topic=TOPIC)]}
     )
-    seen = Sightings(consumer.client, FakeAdmin(ends or {1: 1000, 2: 0}).client, FakeClock())
+    seen = Sightings(consumer.client, FakeAdmin({1: 1000, 2: 0}).client, FakeClock())
     return not seen.look(outputs or (MINE,)).missing
 
 

@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from structlog.testing import capture_logs
 
 from consumer import aftermath, transactions
-from consumer.aftermath import ABORTS_MAX
+from consumer.aftermath import ABORTS_MAX, PATIENCE_S
 from consumer.attempt import SLOW_END_S, Undelivered
 from consumer.end_offsets import Place
 from consumer.endings import Endings
@@ -22,7 +22,7 @@ from consumer.ports import Membership, Settlement, Transaction
 from consumer.records import Output
 from consumer.sightings import Sight
 from consumer.start import TopicIds
-from consumer.transactions import LOOK_AGAIN_S, PATIENCE_S, START_TIMEOUT_S, Transactor
+from consumer.transactions import LOOK_AGAIN_S, START_TIMEOUT_S, Transactor
 from runtime.errors import ConfigurationError, FatalError, FencedError, KafkaUnavailableError
 from tests.kafka import eventually
 from tests.unit.consumer.fakes import TOPIC, FakeClock, FakeProducer, Produced, Script, fault, message
@@ -117,7 +117,7 @@ class Bench:
         return [TopicPartition(TOPIC, n, self.offset, mark or "") for n, mark in zip(numbers, marks, strict=False)]
 
     def _look(self, outputs: Sequence[Output]) -> Sight:
-        places = {(output.topic, output.partition) for output in outputs}
+        places = {output.place for output in outputs}
         return Sight(seen=places - self.unseen, missing=places & self.unseen)
 
     def _find_hanging(self, _: Collection[Place]) -> list[Place]:
