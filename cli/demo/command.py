@@ -1,15 +1,11 @@
 """`lead-scorer demo`: the main job with nothing else set up."""
 
-import signal
-import sys
 from typing import Annotated, Final
 
 import typer
 
 from cli.context import Invocation, console, policy_of, settings_of
 
-INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
-TERMINATED: Final = 143
 EVENTS_MAX: Final = 20_000_000
 
 
@@ -39,6 +35,7 @@ def demo(
 
     The configuration is the usual one, but for the names on Kafka, which only this run has.
     """
+    from cli.demo.ending import Ending
     from cli.demo.plan import make_plan
     from cli.demo.session import Request, run_demo
     from runtime import logging
@@ -59,11 +56,12 @@ def demo(
         settings=settings,
         policy=policy_of(settings),
     )
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # everything is stopped on the way out
+    ending = Ending()
+    ending.listen()
     try:
-        well = run_demo(request, console(), SystemClock())
-    except KeyboardInterrupt:
+        well = run_demo(request, console(), SystemClock(), ending)
+    except SystemExit:
         typer.echo("Interrupted. Nothing of the demo is left running.")
-        raise typer.Exit(INTERRUPTED) from None
+        raise
     if not well:
         raise typer.Exit(1)

@@ -15,6 +15,7 @@ from cli.demo import environment, model
 from cli.demo.audit import Auditor
 from cli.demo.cluster import demo_topics, started_broker
 from cli.demo.display import Display, display
+from cli.demo.ending import Ending
 from cli.demo.model import TrainedModel
 from cli.demo.outage import Moment, Outage, Phase
 from cli.demo.plan import Plan
@@ -62,16 +63,17 @@ class Request:
     policy: Policy
 
 
-def run_demo(request: Request, console: Console, clock: Clock) -> bool:
+def run_demo(request: Request, console: Console, clock: Clock, ending: Ending) -> bool:
     """Runs the demo; whether all was well.
 
     Raises:
+        SystemExit: Its end was requested; nothing of it is left.
         FatalError: It could not be brought to its end; what happened and what to do.
     """
     address = environment.given_address(request.bootstrap_servers, os.environ)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lead-scorer-demo-")))
-        steps = Steps(console, clock)
+        steps = Steps(console, clock, ending)
         steps.begin("starting a broker" if address is None else f"reaching {address}")
         if address is None:
             broker = stack.enter_context(started_broker(os.environ))
@@ -82,11 +84,12 @@ def run_demo(request: Request, console: Console, clock: Clock) -> bool:
 
 
 class Steps:
-    """What is done before the traffic begins, a line each, with how long it took."""
+    """What is done before the traffic begins, a line each, with how long it took; each may find that it is to end."""
 
-    def __init__(self, console: Console, clock: Clock) -> None:
+    def __init__(self, console: Console, clock: Clock, ending: Ending) -> None:
         self.console = console
         self.clock = clock
+        self.ending = ending
         self._begun_s = clock.monotonic()
 
     def begin(self, what: str) -> None:
@@ -99,6 +102,7 @@ class Steps:
         self._print(f"{label:<10}{text} ({self.clock.monotonic() - self._begun_s:.1f} s)", "")
 
     def _print(self, line: str, style: str) -> None:
+        self.ending.check()
         self.console.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -144,7 +148,7 @@ def _perform(
         steps.end("scorer", f"is ready: lead-scorer run, {scorer.address}")
         simulation = Simulation(parameters(state.plan.events, seed))
         with Traffic(settings, state.plan, simulation, steps.clock) as traffic, display(steps.console) as shown:
-            outage = _look_on(state, traffic, scorer, shown, steps.clock)
+            outage = _look_on(state, traffic, scorer, shown, steps)
         return outage, traffic.seconds, scorer.stop()
 
 
@@ -156,21 +160,18 @@ def _model(settings: Settings, folder: Path, seed: int, steps: Steps) -> tuple[T
         steps.end("model", f"none, the rules score: {without}")
         return None, without
     steps.begin("training a model on a simulated history")
-    trained = model.train_champion(settings, folder, seed, steps.clock, _silent)
+    trained = model.train_champion(settings, folder, seed, steps.clock, lambda _step: steps.ending.check())
     steps.end("model", f"{trained.version}: {model_figures(trained)}")
     return trained, ""
 
 
-def _silent(_step: str) -> None:
-    """Training takes seconds; its steps are not shown."""
-
-
-def _look_on(state: State, traffic: Traffic, scorer: Scorer, shown: Display, clock: Clock) -> Outage:
+def _look_on(state: State, traffic: Traffic, scorer: Scorer, shown: Display, steps: Steps) -> Outage:
     """Shows what happens, takes the model away and gives it back, until every event has its outcome."""
-    outage = Outage(state.plan)
+    outage, clock = Outage(state.plan), steps.clock
     begun_s = progress_s = clock.monotonic()
     due_s = 0.0
     while True:
+        steps.ending.check()
         traffic.check()
         now_s = clock.monotonic()
         done = traffic.done

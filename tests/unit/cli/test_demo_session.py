@@ -10,6 +10,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from cli.demo import model, session
+from cli.demo.ending import Ending
 from cli.main import app
 from runtime.clock import SystemClock
 from runtime.config import Settings
@@ -21,7 +22,7 @@ def test_without_the_extra_the_rules_score(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(model, "find_spec", lambda name: None if name == "sklearn" else object())
     console = Console(file=io.StringIO(), width=200)
     with console.capture() as capture:
-        trained, without = session._model(Settings(), tmp_path, 1, session.Steps(console, SystemClock()))
+        trained, without = session._model(Settings(), tmp_path, 1, session.Steps(console, SystemClock(), Ending()))
     assert trained is None
     assert without == "sklearn not installed (pip install 'lead-scorer[training]')"
     assert "none, the rules score: sklearn not installed" in capture.get()
