@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._listoffsets import OffsetSpec  # the package exports it without saying so
+from confluent_kafka.admin._listoffsets import (
+    ListOffsetsResultInfo,
+    OffsetSpec,
+)  # the package exports it without saying so
 
 from runtime.kafka import REFUSALS
 
 Place = tuple[str, int]
 """A topic and a partition number."""
-REQUEST_TIMEOUT_S = 10.0
+REQUEST_TIMEOUT_S = 5.0
+"""Half of what brokers take to find another leader after one has died: the client waits for the dead one as long."""
 REFRESH_TIMEOUT_S = 2.0
 NOT_THERE = REFUSALS | {
     KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -93,16 +98,19 @@ def _offsets(
     asked = {TopicPartition(*place): spec for place in places}
     if not asked:
         return {}
-    futures = admin.list_offsets(asked, isolation_level=isolation, request_timeout=REQUEST_TIMEOUT_S)
     try:
-        found = {(place.topic, place.partition): future.result().offset for place, future in futures.items()}
+        return _answers(admin.list_offsets(asked, isolation_level=isolation, request_timeout=REQUEST_TIMEOUT_S))
     except KafkaException:
-        # After a restart of the broker the client goes on asking with the old epoch (FENCED_LEADER_EPOCH) until its
-        # metadata are refreshed: by itself after 5 minutes.
+        # The client goes on asking a leader that is gone, or one that is back with an epoch that is old
+        # (FENCED_LEADER_EPOCH), until its metadata are refreshed: by itself after 5 minutes.
         # Of all topics: to be asked for those of one makes a broker with automatic creation create it.
         with suppress(KafkaException):
             admin.list_topics(timeout=REFRESH_TIMEOUT_S)
         raise
+
+
+def _answers(futures: Mapping[TopicPartition, Future[ListOffsetsResultInfo]]) -> dict[Place, int]:
+    found = {(place.topic, place.partition): future.result().offset for place, future in futures.items()}
     if unknown := sorted(place for place, offset in found.items() if offset < 0):
         # To the client a silent broker is no error but the offset -1001: below every end, as if all had been read.
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no offsets of {unknown}"))

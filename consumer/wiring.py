@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 import structlog
 from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient
 
 from consumer.aborts import abort_limit
 from consumer.assignment import Phase
@@ -114,23 +116,9 @@ def connect(
     events_codec, decisions_codec, profiles_codec = _codecs(settings, policy, telemetry, clock)
     topics = settings.topics
     ids = TopicIds(found[topics.events].topic_id, found[topics.profiles].topic_id)
-    hasty = _reader(settings, **{"isolation.level": "read_uncommitted"})
-    offsets = GroupOffsets(_reader(settings), hasty, admin, topics.events)
+    offsets = group_offsets(settings, admin)
     limit_bytes = _dead_letter_bytes(found[topics.dead_letters])
-    batch_bytes_max = batch_bytes(specs, found)
-    transactor = Transactor(
-        make_producer=lambda undelivered: _producer(settings, batch_bytes_max, undelivered),
-        endings=Endings(
-            offsets,
-            HangingTransactions(admin, clock).find,
-            Sightings(_reader(settings, **{"auto.offset.reset": "earliest"}), admin, clock).look,
-        ),
-        events_topic=topics.events,
-        metadata=ids.to_metadata,
-        clock=clock,
-        fencing=Fencing(float(settings.kafka.client.get("transaction.timeout.ms", 15_000)) / 1000.0),
-        at=at,
-    )
+    transactor = make_transactor(settings, admin, offsets, clock, ids.to_metadata, batch_bytes(specs, found), at)
     telemetry.turned("init_transactions")
     transactor.open()
     changelog = ChangelogReader(
@@ -189,6 +177,44 @@ def connect(
         clock=clock,
     )
     return Parts(loop, source, transactor, restorer, lag)
+
+
+def group_offsets(settings: Settings, admin: AdminClient) -> GroupOffsets:
+    """Reads what the group has committed of the events topic."""
+    hasty = _reader(settings, **{"isolation.level": "read_uncommitted"})
+    return GroupOffsets(_reader(settings), hasty, admin, settings.topics.events)
+
+
+def make_transactor(
+    settings: Settings,
+    admin: AdminClient,
+    offsets: GroupOffsets,
+    clock: Clock,
+    metadata: Callable[[str], str],
+    batch_bytes_max: int,
+    at: At = nowhere,
+) -> Transactor:
+    """Not opened yet: nothing is asked of the brokers.
+
+    Args:
+        settings: The configuration.
+        admin: Looks at what became of a transaction, as the next two do.
+        offsets: Of the group.
+        clock: Times patience.
+        metadata: What is committed beside the offset of a partition.
+        batch_bytes_max: So much of one partition the producer may send at a time.
+        at: Told of the points that are passed.
+    """
+    sightings = Sightings(_reader(settings, **{"auto.offset.reset": "earliest"}), admin, clock)
+    return Transactor(
+        make_producer=lambda undelivered: _producer(settings, batch_bytes_max, undelivered),
+        endings=Endings(offsets, HangingTransactions(admin, clock).find, sightings.look),
+        events_topic=settings.topics.events,
+        metadata=metadata,
+        clock=clock,
+        fencing=Fencing(float(settings.kafka.client.get("transaction.timeout.ms", 15_000)) / 1000.0),
+        at=at,
+    )
 
 
 def _codecs(

@@ -53,3 +53,11 @@ def test_an_error_refreshes_what_the_client_knows() -> None:
     with pytest.raises(KafkaException, match="FENCED_LEADER_EPOCH"):
         end_offsets(admin, "events", [0], IsolationLevel.READ_UNCOMMITTED)
     assert admin.refreshed == 1
+
+
+def test_silence_refreshes_what_the_client_knows() -> None:
+    """Another broker may lead by now: the client would ask the dead one for five minutes."""
+    admin: Any = Admin({0: OFFSET_INVALID})
+    with pytest.raises(KafkaException, match="no offsets of"):
+        end_offsets(admin, "events", [0], IsolationLevel.READ_COMMITTED)
+    assert admin.refreshed == 1
