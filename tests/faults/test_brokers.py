@@ -106,4 +106,4 @@ def test_a_request_to_stop_does_not_wait_for_the_broker(fault_kafka: FaultKafka,
         last = scorer.log()[-1]
         assert (last["event"], last["uncommitted"]) == ("stopped", True)
         wait_for_answers(scenario)
-        scenario.check(scorer.start())
+        scenario.check(scenario.scorer("a").start())
