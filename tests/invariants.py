@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +57,9 @@ class Topics:
 
     def committed(self) -> dict[int, int]:
         """The group's committed offsets; partitions without one are left out."""
-        consumer = self._consumer("read_committed")
-        try:
-            asked = [TopicPartition(self.settings.topics.events, number) for number in self.ends()]
-            found = answered(lambda: consumer.committed(asked, timeout=30))
-            return {p.partition: p.offset for p in found if p.offset >= 0}
-        finally:
-            consumer.close()
+        asked = [TopicPartition(self.settings.topics.events, number) for number in self.ends()]
+        found = answered(lambda: self._group.committed(asked, timeout=30))
+        return {p.partition: p.offset for p in found if p.offset >= 0}
 
     def caught_up(self) -> bool:
         """Whether every partition's committed offset is its end."""
@@ -71,6 +68,11 @@ class Topics:
     def wait_until_caught_up(self, within_s: float = 60.0) -> None:
         """Returns once all input is processed."""
         eventually(self.caught_up, within_s=within_s, every_s=0.3)
+
+    @cached_property
+    def _group(self) -> Consumer:
+        """Kept: to connect anew costs the brokers more than to ask."""
+        return self._consumer("read_committed")
 
     def _consumer(self, isolation: str) -> Consumer:
         return Consumer(
@@ -82,6 +84,7 @@ class Topics:
                 "isolation.level": isolation,
                 "enable.partition.eof": True,
                 "fetch.wait.max.ms": 20,
+                "reconnect.backoff.max.ms": 500,
             }
         )
 

@@ -50,7 +50,8 @@ class Namespace:
 
     def delete(self) -> None:
         """Deletes the topics of this namespace, whoever created them."""
-        own = [topic for topic in self.admin.list_topics(timeout=PATIENCE_S).topics if topic.startswith(self.prefix)]
+        found = answered(lambda: self.admin.list_topics(timeout=PATIENCE_S)).topics
+        own = [topic for topic in found if topic.startswith(self.prefix)]
         if own:
             for deleted in self.admin.delete_topics(own).values():
                 deleted.result(PATIENCE_S)

@@ -159,7 +159,7 @@ class Scenario:
     def progress(self, within_s: float = 30.0) -> None:
         """Returns once something was committed that was not when this was called."""
         before = sum(self.topics.committed().values())
-        eventually(lambda: sum(self.topics.committed().values()) > before, within_s=here(within_s))
+        eventually(lambda: sum(self.topics.committed().values()) > before, within_s=here(within_s), every_s=0.2)
 
     def check(self, *running: Scorer) -> None:
         """Heals, stops the instances that run, and proves invariants 1 to 9.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import takewhile
 from threading import Event, Thread
 
@@ -16,6 +17,8 @@ from runtime.clock import SystemClock
 from runtime.config import load
 from schemas.times import parse_rfc3339
 
+BACK_S = 110.0
+"""For brokers that were away to take what waits for them; after 120 s the producer gives a record up."""
 ENDLESS = 100_000
 """For minutes at any rate that tests use; a simulation of more takes long to begin."""
 
@@ -48,7 +51,7 @@ def simulate(
     )
     clock = SystemClock()
     settings = load(None, dict(environ))
-    sink = kafka_sink(ProducerSettings.of_scorer(settings, source="simulation"), clock)
+    sink = kafka_sink(replace(ProducerSettings.of_scorer(settings, source="simulation"), flush_timeout_s=BACK_S), clock)
     pacer = Pacer(Unpaced() if rate is None else Even(rate), clock, sink.wait)
     for _ in send_records(takewhile(wanted, Simulation(parameters).records()), sink, pacer):
         pass
