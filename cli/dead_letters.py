@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
+from heapq import nlargest
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Show dead letters, and send them back.", no_args_is_help=True)
 
 SHOWN_MAX = 1000
+Row = dict[str, Any]
+Counts = Counter[tuple[str, int]]
+"""By reason and source partition."""
 
 
 class Output(StrEnum):
@@ -52,15 +56,17 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, help="Show the latest so many; the counts are of all.")] = SHOWN_MAX,
 ) -> None:
     """Shows dead letters with their reason, and counts them by reason. Never the payload: it is lead data."""
-    settings = settings_of(ctx)
-    letters = list(_letters(settings, _selection(reason, partition, offset, since, until)))
-    letters.sort(key=lambda letter: letter.append_ms)
+    settings, counts = settings_of(ctx), Counts()
+    letters = _counted(_letters(settings, _selection(reason, partition, offset, since, until)), counts)
+    # Of those that are not shown nothing is kept, and of the others no payload: a flood of them fits into memory.
+    latest = nlargest(limit, ((letter.append_ms, number, _shown(letter)) for number, letter in enumerate(letters)))
+    rows = [row for *_, row in reversed(latest)]
     if output is Output.JSON:
-        for letter in letters[-limit:]:
-            typer.echo(json.dumps(_shown(letter), ensure_ascii=False))
+        for row in rows:
+            typer.echo(json.dumps(row, ensure_ascii=False))
         return
-    _print_table(letters[-limit:])
-    _print_counts(letters)
+    _print_table(rows)
+    _print_counts(counts)
 
 
 @app.command(epilog="Example: lead-scorer dead-letters replay --reason unknown_schema --dry-run")
@@ -80,35 +86,41 @@ def replay(
     record is found by the place that is printed: it is the `decision_id` of its decision; one that fails again is a
     dead letter again, which `list` shows with where it was replayed from.
     """
-    settings = settings_of(ctx)
-    chosen = list(_letters(settings, _selection(reason, partition, offset, since, until)))
-    ready = [letter for letter in chosen if letter.replayable]
-    _print_counts(ready)
-    for letter in chosen:
-        if not letter.replayable:
-            typer.echo(
-                f"{letter.place}: cannot be replayed: it lost its value, or does not say where it came from", err=True
-            )
+    settings, counts = settings_of(ctx), Counts()
+    selection = _selection(reason, partition, offset, since, until)
+    ready, unfit = set[str](), list[str]()
+    for letter in _letters(settings, selection):
+        if letter.replayable:
+            ready.add(letter.place)
+            counts[letter.reason, letter.source_partition] += 1
+        else:
+            unfit.append(letter.place)
+    _print_counts(counts)
+    for place in unfit:
+        typer.echo(f"{place}: cannot be replayed: it lost its value, or does not say where it came from", err=True)
     if dry_run or not ready:
         typer.echo(f"would send {len(ready)}; nothing was sent")
         return
     if not yes and sys.stdin.isatty() and not typer.confirm(f"Send {len(ready)} back?"):
         raise typer.Exit(0)
-    failed = _send(settings, ready)
-    if failed:
+    # Read again rather than kept: what was counted is sent, and nothing that has come since.
+    letters = (letter for letter in _letters(settings, selection) if letter.place in ready)
+    sent = _send(settings, letters)
+    typer.echo(f"sent {sent} of {len(ready)}")
+    if sent < len(ready):
         raise typer.Exit(1)
 
 
-def _send(settings: "Settings", letters: "list[DeadLetter]") -> int:
+def _send(settings: "Settings", letters: "Iterable[DeadLetter]") -> int:
+    """How many were sent."""
     from consumer.replay import replay as send
     from runtime import kafka
 
-    failed = 0
+    count = 0
     for sent in send(letters, kafka.producer(settings)):
-        failed += bool(sent.error)
+        count += not sent.error
         typer.echo(f"{sent.letter.place} -> {sent.place or 'NOT SENT: ' + sent.error}")
-    typer.echo(f"sent {len(letters) - failed} of {len(letters)}")
-    return failed
+    return count
 
 
 def _selection(
@@ -156,7 +168,13 @@ def _letters(settings: "Settings", selection: "Selection") -> "Iterator[DeadLett
         consumer.close()
 
 
-def _shown(letter: "DeadLetter") -> dict[str, Any]:
+def _counted(letters: "Iterable[DeadLetter]", counts: Counts) -> "Iterator[DeadLetter]":
+    for letter in letters:
+        counts[letter.reason, letter.source_partition] += 1
+        yield letter
+
+
+def _shown(letter: "DeadLetter") -> Row:
     return {
         "dead_letter": letter.place,
         "appended_at": _time(letter),
@@ -174,21 +192,19 @@ def _time(letter: "DeadLetter") -> str:
     return datetime.fromtimestamp(letter.append_ms / 1000, UTC).isoformat(timespec="milliseconds")
 
 
-def _print_table(letters: "Iterable[DeadLetter]") -> None:
+def _print_table(rows: Iterable[Row]) -> None:
     from rich.table import Table
 
     table = Table("appended at", "source", "stage", "reason", "message", "replayed from")
-    for letter in letters:
-        shown = _shown(letter)
+    for row in rows:
         names = ("appended_at", "source", "stage", "reason", "message", "replayed_from")
-        table.add_row(*(str(shown[name] or "") for name in names))
+        table.add_row(*(str(row[name] or "") for name in names))
     console().print(table, markup=False)
 
 
-def _print_counts(letters: "Iterable[DeadLetter]") -> None:
+def _print_counts(counts: Counts) -> None:
     from rich.table import Table
 
-    counts = Counter((letter.reason, letter.source_partition) for letter in letters)
     table = Table("reason", "records", "source partitions")
     for reason in sorted({reason for reason, _ in counts}):
         partitions = sorted(number for found, number in counts if found == reason)
