@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import takewhile
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
-    Consumer,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -17,8 +17,8 @@ from confluent_kafka.admin import AdminClient
 
 from consumer.drills import At, nowhere
 from consumer.end_offsets import end_offsets
+from consumer.reader import Reader
 from consumer.start import Changelog
-from consumer.topic_reader import next_chunk
 from runtime.errors import StateError
 from schemas.codec import Codec, UndecodableError, UnknownSchemaError
 from scoring.profile import from_record, pack
@@ -35,7 +35,7 @@ class ChangelogReader:
 
     def __init__(
         self,
-        consumer: Consumer,
+        reader: Reader,
         admin: AdminClient,
         codec: Codec,
         topic: str,
@@ -44,7 +44,7 @@ class ChangelogReader:
         dedup_window: int,
         at: At = nowhere,
     ) -> None:
-        self._consumer, self._admin, self._codec = consumer, admin, codec
+        self._reader, self._admin, self._codec = reader, admin, codec
         self._topic, self._group_id, self._dedup_window, self._at = topic, group_id, dedup_window, at
 
     def read(self, number: int, stop: Callable[[], bool]) -> Changelog | None:
@@ -65,13 +65,10 @@ class ChangelogReader:
         changelog = Changelog()
         if end <= 0:
             return changelog
-        self._consumer.assign([TopicPartition(self._topic, number, OFFSET_BEGINNING)])
-        try:
-            while not stop():
-                if self._apply(next_chunk(self._consumer, CHUNK_RECORDS), changelog, end):
+        with self._reader.reading([TopicPartition(self._topic, number, OFFSET_BEGINNING)], CHUNK_RECORDS) as chunks:
+            for messages in takewhile(lambda _: not stop(), chunks):
+                if self._apply(messages, changelog, end):
                     return changelog
-        finally:
-            self._consumer.unassign()
         return None
 
     def _end(self, number: int, isolation: IsolationLevel) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from functools import partial
 
 import structlog
@@ -41,8 +42,11 @@ class KafkaInput:
     is sought only once it was heard of, be it by a record or by its end; it is paused then, and resumed with the seek.
     """
 
-    def __init__(self, consumer: Consumer, topic: str, at: At = nowhere, clock: Clock | None = None) -> None:
-        self._consumer, self._topic, self._at = consumer, topic, at
+    def __init__(
+        self, make_consumer: Callable[[], Consumer], topic: str, at: At = nowhere, clock: Clock | None = None
+    ) -> None:
+        self._make_consumer, self._consumer = make_consumer, make_consumer()
+        self._topic, self._at = topic, at
         self._clock = clock or SystemClock()
         self._listener: RebalanceListener | None = None
         self._told = False
@@ -120,6 +124,16 @@ class KafkaInput:
     def owned(self) -> set[int]:
         """The partitions that the client holds assigned now."""
         return {partition.partition for partition in self._consumer.assignment()}
+
+    def reopen(self) -> None:
+        """Leaves the group and joins it again with another client; the listener hears of it as of a rebalance."""
+        assert self._listener is not None, "subscribe() comes first"
+        self._consumer.close()
+        for known in (self._seeks, self._heard_of, self._started, self._to_resume):
+            known.clear()
+        self._told, self._joined_s, self._paused = False, None, False
+        self._consumer = self._make_consumer()
+        self.subscribe(self._listener)
 
     def close(self) -> None:
         """Leaves the group; the listener hears of the partitions once more."""

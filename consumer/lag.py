@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient
 
 from consumer.assignment import Partition, Phase
 from consumer.end_offsets import end_offsets
+from consumer.stalls import Stalls
 from runtime.clock import Clock
 from runtime.metrics import Metrics
 
@@ -52,6 +53,7 @@ class LagMonitor:
         consumer: Consumer,
         topic: str,
         partitions: Callable[[], list[Partition]],
+        drained_s: Callable[[], float],
         oldest_unprocessed_ms: Callable[[], dict[int, int]],
         metrics: Metrics,
         clock: Clock,
@@ -59,6 +61,8 @@ class LagMonitor:
         self._admin, self._consumer, self._topic = admin, consumer, topic
         self._partitions, self._oldest_unprocessed_ms = partitions, oldest_unprocessed_ms
         self._metrics, self._clock = metrics, clock
+        self._drained_s, self._stalls = drained_s, Stalls(clock)
+        self._stalled: list[int] = []
         self._ends: dict[int, int] = {}
         self._probes: dict[int, _Probe] = {}
         self._waits_since: dict[int, tuple[int, int]] = {}
@@ -96,11 +100,14 @@ class LagMonitor:
         """Asks Kafka for the ends and for records that the loop has not polled; returns when it answers or gives up."""
         active = self._active()
         ends = {p.number: self._ends[p.number] for p in active if p.number in self._ends}
+        fresh: dict[int, int] = {}
         try:
-            ends |= end_offsets(self._admin, self._topic, [p.number for p in active], IsolationLevel.READ_COMMITTED)
+            fresh = end_offsets(self._admin, self._topic, [p.number for p in active], IsolationLevel.READ_COMMITTED)
         except KafkaException as exception:
             log.warning("lag_unknown", error=str(exception), next="tries again; the last end offsets stand")
-        self._ends = ends
+        self._ends = ends = ends | fresh
+        positions = {p.number: p.position for p in active if not p.dropped}
+        self._stalled = self._stalls.find(positions, fresh, self._drained_s()) or self._stalled
         polled = self._oldest_unprocessed_ms()
         for partition in active:
             number, next_offset = partition.number, partition.next_offset
@@ -110,6 +117,11 @@ class LagMonitor:
                 self._probe(number, next_offset, ends[number])
             except KafkaException as exception:
                 log.warning("lag_unknown", partition=number, error=str(exception), next="tries again")
+
+    def take_stalled(self) -> list[int]:
+        """Partitions of which the client has given nothing for long, though there is something; told once."""
+        stalled, self._stalled = self._stalled, []
+        return stalled
 
     def measure(self) -> None:
         """Sets the lag of every partition whose position and end are known; waits for nobody.

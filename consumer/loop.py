@@ -108,6 +108,8 @@ class Loop:
         self._registry_tries = 0
         self._hold_until_s = 0.0
         self._submitted_s = clock.monotonic()
+        self.drained_s = 0.0
+        """Monotonic time of the last poll that had room and found nothing."""
 
     def turn(self) -> None:
         """One step; returns within a fraction of a second unless the client or the model does not.
@@ -130,6 +132,12 @@ class Loop:
                 self._transact()
             elif self._open is not None and self._room() <= 0:
                 self._processor.changelog(self._open)  # while Kafka works, not between two transactions
+
+    def rejoin(self, stalled: list[int]) -> None:
+        """Begins anew with another client, as after a rebalance: the present one gives nothing of some partitions."""
+        log.warning("fetch_stalled", partitions=stalled, next="joins the group again with a new client")
+        self._telemetry.turned("rebalance")
+        self._source.reopen()
 
     def finish(self, deadline_s: float) -> bool:
         """Commits what was prepared and takes nothing more.
@@ -271,6 +279,8 @@ class Loop:
         began_s = self._clock.monotonic()
         polled = self._source.poll(self._poll_s(room), room)
         if not polled.records and not polled.ends:
+            if room > 0:
+                self.drained_s = self._clock.monotonic()
             return
         if not self._pending():
             if not self._take_membership():

@@ -92,6 +92,9 @@ class Input(Protocol):
     def owned(self) -> set[int]:
         """The partitions that the client holds assigned now, whether or not the listener was told of a loss."""
 
+    def reopen(self) -> None:
+        """Leaves the group and joins it again with another client."""
+
     def close(self) -> None:
         """Leaves the group."""
 

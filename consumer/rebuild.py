@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, takewhile
 from typing import Any, NamedTuple, cast
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
 
 from consumer.dead_letters import INTERNAL_ERROR, source_offset, source_reason
+from consumer.reader import Reader
 from consumer.start import Changelog, Plan, Start, TopicIds, plan
-from consumer.topic_reader import next_chunk
 from schemas.codec import Codec, UndecodableError, UnknownSchemaError
 from schemas.times import MAX_MS
 from scoring.events import LeadEvent
@@ -65,8 +66,8 @@ class Rebuilder:
     What it cannot know: events that retention has removed, and last actions whose decisions it has removed.
     """
 
-    def __init__(self, consumer: Consumer, sources: Sources, ids: TopicIds, policy: Policy, memory: Memory) -> None:
-        self._consumer, self._from, self._ids = consumer, sources, ids
+    def __init__(self, reader: Reader, sources: Sources, ids: TopicIds, policy: Policy, memory: Memory) -> None:
+        self._reader, self._from, self._ids = reader, sources, ids
         self._policy, self._memory = policy, memory
 
     def rebuild(self, start: Start, changelog: Changelog, stop: Callable[[], bool]) -> Rebuilt | None:
@@ -153,19 +154,15 @@ class Rebuilder:
 
     def _read(self, topic: str, number: int, offset: int, stop: Callable[[], bool]) -> Iterator[Message]:
         """The committed records of a partition, to its end."""
-        self._consumer.assign([TopicPartition(topic, number, offset)])
-        try:
-            while not stop():
-                for message in next_chunk(self._consumer, CHUNK_RECORDS):
-                    error = message.error()
-                    if error is None:
-                        yield message
-                    elif error.code() == KafkaError._PARTITION_EOF:
-                        return
-                    else:
-                        raise KafkaException(error)
-        finally:
-            self._consumer.unassign()
+        with self._reader.reading([TopicPartition(topic, number, offset)], CHUNK_RECORDS) as chunks:
+            for message in chain.from_iterable(takewhile(lambda _: not stop(), chunks)):
+                error = message.error()
+                if error is None:
+                    yield message
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    return
+                else:
+                    raise KafkaException(error)
 
 
 def _unknown(start: Start, chosen: Plan) -> str:

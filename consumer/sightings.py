@@ -6,19 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import structlog
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from consumer.end_offsets import Place, ends_of_existing, starts
+from consumer.reader import Reader
 from consumer.records import Output, last_by_place
-from consumer.topic_reader import next_chunk
-from runtime.clock import Clock
 from runtime.kafka import REFUSALS
 
 log = structlog.get_logger(__name__)
 
 CHUNK_RECORDS = 1000
-TIMEOUT_S = 10.0
 WINDOW = 256
 """So many offsets before its end a partition is read from at first; four times as many where nothing is to be seen."""
 
@@ -39,13 +37,12 @@ class Sightings:
     """Reads the ends of partitions as their subscribers do.
 
     Args:
-        consumer: Reads committed, from the earliest offset where the asked one is gone, and tells of ends.
+        reader: Reads committed, from the earliest offset where the asked one is gone.
         admin: The cluster.
-        clock: For timeouts.
     """
 
-    def __init__(self, consumer: Consumer, admin: AdminClient, clock: Clock) -> None:
-        self._consumer, self._admin, self._clock = consumer, admin, clock
+    def __init__(self, reader: Reader, admin: AdminClient) -> None:
+        self._reader, self._admin = reader, admin
 
     def look(self, outputs: Sequence[Output]) -> Sight:
         """Where the last record that a transaction wrote to a partition can be seen, and where not.
@@ -76,12 +73,10 @@ class Sightings:
     def _read(self, begins: Mapping[Place, int], last: Mapping[Place, Output]) -> dict[Place, bool | None]:
         """Whether partitions show a record: None where they show none at all; without those that we may not read."""
         found: dict[Place, bool | None] = dict.fromkeys(begins)
-        waiting, deadline_s = set(begins), self._clock.monotonic() + TIMEOUT_S
-        self._consumer.assign([TopicPartition(*place, begin) for place, begin in begins.items()])
-        try:
-            while waiting:
-                for message in next_chunk(self._consumer, CHUNK_RECORDS):
-                    deadline_s = self._clock.monotonic() + TIMEOUT_S
+        waiting, partitions = set(begins), [TopicPartition(*place, begin) for place, begin in begins.items()]
+        with self._reader.reading(partitions, CHUNK_RECORDS) as chunks:
+            for messages in chunks:
+                for message in messages:
                     place = message.topic() or "", message.partition() or 0
                     error = message.error()
                     if error is None:
@@ -95,10 +90,8 @@ class Sightings:
                         found.pop(place, None)
                     elif error.code() != KafkaError._PARTITION_EOF:
                         raise KafkaException(error)
-                if waiting and self._clock.monotonic() > deadline_s:
-                    raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"not read: {sorted(waiting)}"))
-        finally:
-            self._consumer.unassign()
+                if not waiting:
+                    break
         return found
 
 

@@ -26,6 +26,7 @@ from consumer.loop import Loop
 from consumer.offsets import GroupOffsets
 from consumer.processor import Destinations, Processor
 from consumer.purge import Purge
+from consumer.reader import Reader
 from consumer.rebuild import Rebuilder, Sources
 from consumer.restore import BackgroundRestorer
 from consumer.serving import Serving
@@ -121,8 +122,9 @@ def connect(
     transactor = make_transactor(settings, admin, offsets, clock, ids.to_metadata, batch_bytes(specs, found), at)
     telemetry.turned("init_transactions")
     transactor.open()
+    reader = Reader(lambda: _reader(settings), clock)
     changelog = ChangelogReader(
-        _reader(settings),
+        reader,
         admin,
         profiles_codec,
         topics.profiles,
@@ -132,7 +134,7 @@ def connect(
     )
     memory = Memory(settings.state.dedup_window, int(settings.state.retention_days * DAY_MS))
     sources = Sources(topics.events, topics.decisions, topics.dead_letters, events_codec, decisions_codec)
-    rebuilder = Rebuilder(_reader(settings), sources, ids, policy, memory) if rebuild_state else None
+    rebuilder = Rebuilder(reader, sources, ids, policy, memory) if rebuild_state else None
     restorer = BackgroundRestorer(offsets, changelog, ids, rebuilder, clock, metrics.set_restore_seconds)
     processor = Processor(
         codecs=(events_codec, decisions_codec, profiles_codec),
@@ -153,7 +155,7 @@ def connect(
         stages=telemetry,
         memory=memory,
     )
-    source = KafkaInput(kafka.consumer(settings, **{"enable.partition.eof": True}), topics.events, at, clock)
+    source = KafkaInput(lambda: _consumer(settings), topics.events, at, clock)
     loop = Loop(
         source=source,
         transactions=transactor,
@@ -172,6 +174,7 @@ def connect(
         consumer=_reader(settings),
         topic=topics.events,
         partitions=loop.assignment.snapshot,
+        drained_s=lambda: loop.drained_s,
         oldest_unprocessed_ms=loop.oldest_unprocessed_ms,
         metrics=metrics,
         clock=clock,
@@ -205,10 +208,10 @@ def make_transactor(
         batch_bytes_max: So much of one partition the producer may send at a time.
         at: Told of the points that are passed.
     """
-    sightings = Sightings(_reader(settings, **{"auto.offset.reset": "earliest"}), admin, clock)
+    reader = Reader(lambda: _reader(settings, **{"auto.offset.reset": "earliest"}), clock)
     return Transactor(
         make_producer=lambda undelivered: _producer(settings, batch_bytes_max, undelivered),
-        endings=Endings(offsets, HangingTransactions(admin, clock).find, sightings.look),
+        endings=Endings(offsets, HangingTransactions(admin, clock).find, Sightings(reader, admin).look),
         events_topic=settings.topics.events,
         metadata=metadata,
         clock=clock,
@@ -259,9 +262,13 @@ def _dead_letter_bytes(topic: Topic) -> int:
     return int((topic.config or {}).get("max.message.bytes", BROKER_MESSAGE_BYTES))
 
 
+def _consumer(settings: Settings, **overrides: Any) -> Consumer:
+    return kafka.consumer(settings, **{"enable.partition.eof": True, **overrides})
+
+
 def _reader(settings: Settings, **overrides: Any) -> Consumer:
     """A consumer beside the group's member: it has the group's id to read offsets, and never joins or commits."""
-    return kafka.consumer(settings, **{"enable.partition.eof": True, **overrides})
+    return _consumer(settings, **overrides)
 
 
 def _producer(settings: Settings, batch_bytes_max: int, undelivered: Undelivered) -> Producer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import traceback
 from collections import Counter
 from functools import partial
@@ -89,6 +90,7 @@ class Instance:
         self.exit_code: int | None = None
         self.reason = ""
         self._stopping = False
+        self._chance = random.Random(f"{cluster.scenario} {process.name}")
 
     @property
     def letter(self) -> str:
@@ -147,6 +149,8 @@ class Instance:
             parts.source.subscribe(loop)
             while not self._stopping:
                 loop.turn()
+                if self._chance.random() < cluster.scenario.rejoins:
+                    loop.rejoin([])
             loop.finish(clock.monotonic() + STOP_GRACE_S)
         finally:
             if not process.dead:

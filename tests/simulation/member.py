@@ -121,11 +121,7 @@ class MemberConsumer:
             self._call("revoke", list(self._fetches))
             self._fetches.clear()
         if self._member_id:
-            request = partial(self._cluster.group.leave, self._member_id)
-            try:
-                self._cluster.network.call(self.process, request, timeout_s=LEAVE_S)
-            except NoAnswerError:
-                self._kernel.note("left without a word")
+            self._leave()
 
     # --- as the group sees it ---
 
@@ -143,8 +139,18 @@ class MemberConsumer:
         def ask() -> None:
             request = partial(self._cluster.group.join, self)
             self._member_id = self._cluster.network.call(self.process, request, once=True)
+            if self._closed:
+                self._leave()
 
         self._kernel.spawn(self.process, "join", ask)
+
+    def _leave(self) -> None:
+        request = partial(self._cluster.group.leave, self._member_id)
+        try:
+            self._cluster.network.call(self.process, request, timeout_s=LEAVE_S)
+        except NoAnswerError:
+            self._kernel.note("left without a word")
+            self._kernel.at(self._cluster.scenario.session_s, request)
 
     def _heartbeat(self) -> None:
         """Notices, some time after it has happened, that the group goes on without this member."""

@@ -104,6 +104,8 @@ class Scenario:
     """The share of client calls that fail, of each kind that the seed has."""
     upstream_transactions: float
     max_consecutive: int
+    rejoins: float
+    """The share of turns after which an instance takes another client, as if the one it has gave nothing."""
 
     def has(self, kind: str) -> bool:
         """Whether such faults visit it."""
@@ -140,4 +142,5 @@ def scenario_of(seed: int) -> Scenario:
         error_share=chance.choice((0.02, 0.1, 0.25)),
         upstream_transactions=chance.choice((0.0, 0.3, 0.9)),
         max_consecutive=3 if "flood" in kinds else 1000,
+        rejoins=chance.choice((0.0, 0.0, 0.003)),
     )

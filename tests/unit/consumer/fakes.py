@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import EarliestSpec  # the package exports it without saying so
 
+from consumer.reader import Reader
 from consumer.records import Headers, Record
 
 TOPIC = "lead.events"
@@ -136,6 +137,10 @@ class FakeConsumer:
         """Itself, as the type that is asked for."""
         return cast(Consumer, self)
 
+    def reader(self, clock: FakeClock | None = None) -> Reader:
+        """Reads by it, however often a client is made."""
+        return Reader(lambda: self.client, clock or FakeClock())
+
     def subscribe(self, topics: list[str], **callbacks: Callable[..., None]) -> None:
         assert topics == [TOPIC]
         self._on = callbacks
@@ -194,6 +199,8 @@ class FakeConsumer:
 
     def close(self) -> None:
         self.closed = True
+        if self.owned:
+            self.rebalance("revoke", *self.owned)
 
     def _note(self, method: str, partitions: list[TopicPartition]) -> None:
         self.calls.append((method, {partition.partition: partition.offset for partition in partitions}))

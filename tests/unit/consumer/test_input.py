@@ -65,7 +65,7 @@ class Bench:
         self.clock = FakeClock()
         self.consumer = FakeConsumer()
         self.listener = Listener(self.consumer)
-        self.source = KafkaInput(self.consumer.client, TOPIC, clock=self.clock)
+        self.source = KafkaInput(lambda: self.consumer.client, TOPIC, clock=self.clock)
         self.source.subscribe(self.listener)
 
     def assigned(self, *numbers: int, room: int = 100) -> Bench:
@@ -99,6 +99,21 @@ def bench() -> Bench:
 
 
 # --- the assignment ---
+
+
+def test_another_client_takes_over_from_the_start(bench: Bench) -> None:
+    """The partitions are given back by the first; of what they stood at nothing is left."""
+    bench.reading(1)
+    first, second = bench.consumer, FakeConsumer()
+    bench.consumer = second
+    bench.source.reopen()
+    assert first.closed
+    assert bench.listener.heard == [("assigned", [1]), ("revoked", [1])]
+    bench.assigned(1)
+    bench.source.start(1, 7)
+    second.queue.append(message(7, partition=1))
+    bench.poll()
+    assert ("seek", {1: 7}) in second.calls
 
 
 def test_partitions_are_assigned_at_their_end(bench: Bench) -> None:

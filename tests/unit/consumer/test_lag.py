@@ -11,6 +11,7 @@ from consumer import lag as lags
 from consumer.assignment import Assignment
 from consumer.end_offsets import end_offsets
 from consumer.lag import Lag, LagMonitor
+from consumer.stalls import PATIENCE_S
 from runtime.metrics import Metrics
 from tests.unit.consumer.bench import exposed
 from tests.unit.consumer.fakes import START_MS, TOPIC, FakeAdmin, FakeClock, FakeConsumer, end, fault, message, told
@@ -33,6 +34,7 @@ class Bench:
             consumer=self.consumer.client,
             topic=TOPIC,
             partitions=self.assignment.snapshot,
+            drained_s=self.clock.monotonic,
             oldest_unprocessed_ms=lambda: self.oldest_ms,
             metrics=self.metrics,
             clock=self.clock,
@@ -233,6 +235,31 @@ def test_an_end_that_is_no_offset_is_no_end(answers: list[KafkaException | None]
     admin.script.then("list_offsets", *answers)
     with pytest.raises(KafkaException):
         end_offsets(admin.client, TOPIC, [0], IsolationLevel.READ_COMMITTED)
+
+
+# --- what stalls ---
+
+
+def test_what_the_client_does_not_give_is_told_once() -> None:
+    """The brokers have more, for longer than patience lasts."""
+    bench = Bench(end_offset=8, next_offset=5)
+    bench.log(5)
+    bench.monitor.ask()
+    bench.clock.sleep(PATIENCE_S + 1)
+    bench.monitor.ask()
+    assert bench.monitor.take_stalled() == [0]
+    assert bench.monitor.take_stalled() == []
+
+
+def test_ends_that_are_not_told_tell_of_no_stall() -> None:
+    """Brokers that are away have nothing to give."""
+    bench = Bench(end_offset=8, next_offset=5)
+    bench.log(5)
+    bench.monitor.ask()
+    bench.clock.sleep(PATIENCE_S + 1)
+    bench.admin.script.then("list_offsets", fault(KafkaError._TRANSPORT))
+    bench.monitor.ask()
+    assert bench.monitor.take_stalled() == []
 
 
 # --- what is shown ---

@@ -44,6 +44,7 @@ class Source:
         self.rewinds: list[dict[int, int]] = []
         self.member: str | None = "generation 1"
         self.lost_silently: set[int] = set()
+        self.reopened = 0
         self.on_poll: Callable[[], None] = lambda: None
         self.loop: Loop | None = None
 
@@ -70,6 +71,11 @@ class Source:
     def owned(self) -> set[int]:
         assert self.loop is not None
         return set(self.loop.assignment.partitions) - self.lost_silently
+
+    def reopen(self) -> None:
+        assert self.loop is not None
+        self.loop.revoked(list(self.loop.assignment.partitions))
+        self.reopened += 1
 
     def close(self) -> None:
         raise AssertionError("the loop does not leave the group by itself")
@@ -238,6 +244,29 @@ def visits(first: int, n: int, *, partition: int = 0) -> list[Record]:
 @pytest.fixture
 def bench() -> Bench:
     return Bench()
+
+
+# --- another client ---
+
+
+def test_with_another_client_all_is_given_up_and_taken_anew(bench: Bench) -> None:
+    """As in a rebalance: what was gathered is dropped, and nothing is known of the partitions."""
+    bench.reading(0).give(*visits(0, 1)).turn()
+    bench.transactions.commit()
+    bench.loop.rejoin([0])
+    assert (bench.source.reopened, bench.loop.assignment.partitions) == (1, {})
+    bench.reading(0, next_offset=1).give(*visits(1, 1)).turn(times=2)
+    assert bench.sent[-1] == {0: 2}
+
+
+def test_only_an_empty_poll_with_room_tells_that_nothing_is_held_back(bench: Bench) -> None:
+    """While records come, or none may come, the client may have more."""
+    bench.reading(0).clock.sleep(5.0)
+    before_s = bench.loop.drained_s
+    bench.give(*visits(0, 1)).turn()
+    assert bench.loop.drained_s == before_s
+    bench.commit()
+    assert bench.loop.drained_s == bench.clock.monotonic()
 
 
 # --- one batch ---

@@ -6,6 +6,7 @@ import json
 import time
 import urllib.error
 import urllib.request
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,10 @@ class Loop:
         self.turns = 0
         self.assigned_once = False
         self.assignment = Assignment()
+        self.rejoined: list[list[int]] = []
+
+    def rejoin(self, stalled: list[int]) -> None:
+        self.rejoined.append(stalled)
 
     def turn(self) -> None:
         self.turns += 1
@@ -51,12 +56,16 @@ class Parts:
     def __init__(self, commits: Event, leaves: Event) -> None:
         self.loop, self._leaves = Loop(commits), leaves
         self.source = self.lag = self
+        self.stalled: deque[list[int]] = deque()
 
     def subscribe(self, _listener: object) -> None:
         """Joins nothing."""
 
     def start(self) -> None:
         """Measures nothing."""
+
+    def take_stalled(self) -> list[int]:
+        return self.stalled.popleft() if self.stalled else []
 
     def close(self) -> None:
         self._leaves.wait(FOREVER_S)
@@ -73,7 +82,7 @@ def _ended(monkeypatch: pytest.MonkeyPatch, directory: Path, parts: Parts | None
 
     def asked() -> bool:
         nonlocal asked_s
-        if parts is not None and not parts.loop.turns:
+        if parts is not None and (not parts.loop.turns or parts.stalled):
             return False
         asked_s = asked_s or time.monotonic()
         return True
@@ -183,3 +192,13 @@ def test_it_stays_ready_while_it_takes_over_more(monkeypatch: pytest.MonkeyPatch
         turns = parts.loop.turns
         eventually(lambda: parts.loop.turns > turns + 1)
         assert _readiness(address) == (200, [])
+
+
+def test_what_stalls_makes_it_join_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Between two turns, once each time that it is told."""
+    commits = Event()
+    commits.set()
+    parts = Parts(commits, commits)
+    parts.stalled += [[3], [], [4, 5]]
+    _ended(monkeypatch, tmp_path, parts)
+    assert parts.loop.rejoined == [[3], [4, 5]]

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from consumer import sightings
 from consumer.records import Output
 from consumer.sightings import Sight, Sightings
-from tests.unit.consumer.fakes import FakeAdmin, FakeClock, FakeConsumer, end, fault, message, told
+from tests.unit.consumer.fakes import FakeAdmin, FakeConsumer, end, fault, message, told
 
 TOPIC = "decisions"
 MINE = Output(TOPIC, 1, b"key", b"mine", 5)
@@ -22,7 +22,7 @@ def visible(log: list[Message], *outputs: Output) -> bool:
     consumer = FakeConsumer(
         {(TOPIC, 1): [*log, end(1000, partition=1, topic=TOPIC)], (TOPIC, 2): [end(0, partition=2, topic=TOPIC)]}
     )
-    seen = Sightings(consumer.client, FakeAdmin({1: 1000, 2: 0}).client, FakeClock())
+    seen = Sightings(consumer.reader(), FakeAdmin({1: 1000, 2: 0}).client)
     return not seen.look(outputs or (MINE,)).missing
 
 
@@ -52,7 +52,7 @@ def test_an_empty_partition_does_not_show_it() -> None:
 def test_a_partition_that_was_cleaned_up_tells_nothing() -> None:
     """What is not there may be too old."""
     consumer = FakeConsumer({(TOPIC, 1): [end(1000, partition=1, topic=TOPIC)]})
-    seen = Sightings(consumer.client, FakeAdmin({1: 1000}, low=1000).client, FakeClock())
+    seen = Sightings(consumer.reader(), FakeAdmin({1: 1000}, low=1000).client)
     assert seen.look([MINE]) == Sight(set(), set())
 
 
@@ -67,7 +67,7 @@ def test_each_partition_is_judged_by_itself() -> None:
     """One may show it while another one was not told of its end."""
     log = [record(990, b"mine"), end(1000, partition=1, topic=TOPIC)]
     consumer = FakeConsumer({(TOPIC, 1): log, (TOPIC, 2): [end(0, partition=2, topic=TOPIC)]})
-    seen = Sightings(consumer.client, FakeAdmin({1: 1000, 2: 0}).client, FakeClock())
+    seen = Sightings(consumer.reader(), FakeAdmin({1: 1000, 2: 0}).client)
     assert seen.look([MINE, MINE._replace(partition=2)]) == Sight(seen={(TOPIC, 1)}, missing={(TOPIC, 2)})
 
 
@@ -75,26 +75,17 @@ def test_what_may_not_be_read_is_neither_seen_nor_missing() -> None:
     """The service needs no right to read its decisions; without it nobody can tell."""
     refused = told(KafkaError.TOPIC_AUTHORIZATION_FAILED, partition=1, offset=999, topic=TOPIC)
     consumer = FakeConsumer({(TOPIC, 1): [refused]})
-    assert Sightings(consumer.client, FakeAdmin({1: 1000}).client, FakeClock()).look([MINE]) == Sight(set(), set())
+    assert Sightings(consumer.reader(), FakeAdmin({1: 1000}).client).look([MINE]) == Sight(set(), set())
 
 
 def test_a_topic_that_is_gone_is_neither_seen_nor_missing() -> None:
     """Whoever writes to it hears so, and the service ends."""
     admin = FakeAdmin({1: 1000})
     admin.script.then("list_offsets", fault(KafkaError._NOENT))
-    assert Sightings(FakeConsumer().client, admin.client, FakeClock()).look([MINE]) == Sight(set(), set())
+    assert Sightings(FakeConsumer().reader(), admin.client).look([MINE]) == Sight(set(), set())
 
 
 def test_an_error_is_raised() -> None:
     """To see nothing would mean that it can be aborted."""
     with pytest.raises(KafkaException):
         visible([told(KafkaError._TRANSPORT, partition=1, offset=999, topic=TOPIC)])
-
-
-def test_a_broker_that_says_nothing_is_an_error() -> None:
-    """After a while."""
-    consumer, clock = FakeConsumer(), FakeClock()
-    consumer.script.then("poll", *[lambda: clock.sleep(1.0)] * 100)
-    with pytest.raises(KafkaException, match="not read"):
-        Sightings(consumer.client, FakeAdmin({1: 5}).client, clock).look([MINE])
-    assert consumer.calls[-1] == ("unassign", {})
