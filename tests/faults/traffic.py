@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import takewhile
+from itertools import count, takewhile
 from threading import Event, Thread
 
+from producer.errors import DeliveryError
 from producer.pace import Even, Pacer, Unpaced
 from producer.settings import ProducerSettings
 from producer.simulation import Parameters, Simulation
@@ -15,10 +16,13 @@ from producer.simulation.run import send_records
 from producer.sinks import kafka_sink
 from runtime.clock import SystemClock
 from runtime.config import load
+from runtime.errors import KafkaUnavailableError
 from schemas.times import parse_rfc3339
 
-BACK_S = 110.0
-"""For brokers that were away to take what waits for them; after 120 s the producer gives a record up."""
+BACK_S = 40.0
+"""For brokers that were away to take what waits for them."""
+ATTEMPT = 100
+"""Between the seeds of two tries."""
 ENDLESS = 100_000
 """For minutes at any rate that tests use; a simulation of more takes long to begin."""
 
@@ -51,7 +55,9 @@ def simulate(
     )
     clock = SystemClock()
     settings = load(None, dict(environ))
-    sink = kafka_sink(replace(ProducerSettings.of_scorer(settings, source="simulation"), flush_timeout_s=BACK_S), clock)
+    sending = ProducerSettings.of_scorer(settings, source="simulation")
+    patient = {**sending.client, "message.timeout.ms": int(1000 * BACK_S)}
+    sink = kafka_sink(replace(sending, client=patient, flush_timeout_s=BACK_S), clock)
     pacer = Pacer(Unpaced() if rate is None else Even(rate), clock, sink.wait)
     for _ in send_records(takewhile(wanted, Simulation(parameters).records()), sink, pacer):
         pass
@@ -59,14 +65,23 @@ def simulate(
 
 @contextmanager
 def flowing(environ: Mapping[str, str], seed: int, rate: float) -> Iterator[None]:
-    """Events at a rate on a thread, for as long as the block runs; a failure to send is raised where it ends."""
+    """Events at a rate on a thread, for as long as the block runs; after a failure to send by another client."""
     stop, failures = Event(), list[BaseException]()
 
     def send() -> None:
-        try:
-            simulate(environ, ENDLESS, seed, rate, lambda _: not stop.is_set())
-        except BaseException as error:  # noqa: BLE001 - raised again where the block ends
-            failures.append(error)
+        for attempt in count(seed, ATTEMPT):
+            try:
+                simulate(environ, ENDLESS, attempt, rate, lambda _: not stop.is_set())
+            except (DeliveryError, KafkaUnavailableError):
+                # As an upstream does: the fault may be the client's own (librdkafka#5430). What is to be processed is
+                # what the topic holds.
+                if stop.is_set():
+                    return
+            except BaseException as error:  # noqa: BLE001 - raised again where the block ends
+                failures.append(error)
+                return
+            else:
+                return
 
     thread = Thread(target=send, daemon=True)
     thread.start()
