@@ -50,7 +50,7 @@ class LeadEventProducer:
         self._clock = clock or SystemClock()
         self._codec = event_codec(settings)
         self._transport = Transport(
-            kafka.producer(settings.configuration) if client is None else client,  # an idle one has length 0
+            lambda: kafka.producer(settings.configuration) if client is None else client,  # an idle one has length 0
             settings.topic,
             queue_timeout_s=settings.queue_timeout_s,
             on_delivery=on_delivery,

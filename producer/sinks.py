@@ -108,6 +108,10 @@ def kafka_sink(settings: ProducerSettings, clock: Clock) -> KafkaSink:
         ConfigurationError: There is no such topic.
     """
     require_events_topic(settings.configuration)
-    client = kafka.producer(settings.configuration)
-    transport = Transport(client, settings.topic, queue_timeout_s=settings.queue_timeout_s, clock=clock)
+    transport = Transport(
+        lambda: kafka.producer(settings.configuration),
+        settings.topic,
+        queue_timeout_s=settings.queue_timeout_s,
+        clock=clock,
+    )
     return KafkaSink(transport, event_codec(settings), settings.flush_timeout_s)

@@ -4,6 +4,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from threading import Lock
 from typing import Final, Protocol
 
 from confluent_kafka import KafkaError, KafkaException
@@ -43,8 +44,11 @@ class Transport:
 
     A failed delivery is known only later: it is kept, and raised by the next `send`, by `flush` or by `close`.
 
+    A client that could not deliver a record in time may never deliver any (librdkafka#5430): what comes later is sent
+    by another one, while the first keeps what it has until that is delivered or timed out.
+
     Args:
-        client: A Kafka producer.
+        make_client: Makes a Kafka producer.
         topic: Where the records go.
         queue_timeout_s: How long `send` waits for room in the queue.
         on_delivery: Called for each record with its label and its failure or None, from within the calls here.
@@ -53,14 +57,19 @@ class Transport:
 
     def __init__(
         self,
-        client: Client,
+        make_client: Callable[[], Client],
         topic: str,
         *,
         queue_timeout_s: float,
         on_delivery: OnDelivery | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._client = client
+        self._make_client, self._client = make_client, make_client()
+        self._replaced: list[Client] = []
+        self._late = False
+        """Whether the present client could not deliver something in time."""
+        self._lock = Lock()
+        """Nothing may be queued with a client that is replaced: nobody might wait for its report."""
         self._topic = topic
         self._queue_timeout_s = queue_timeout_s
         self._on_delivery = on_delivery
@@ -76,16 +85,18 @@ class Transport:
         """
         if self._failures:
             self._raise_failures()
+        if self._late:
+            self._replace_client()
         report = partial(self._report, label)
         if not self._queued(key, value, label, report):
             self._wait_for_room(key, value, label, report)
-        self._client.poll(0)
+        self._poll(0)
 
     def wait(self, seconds: float) -> None:
         """Lets time pass while deliveries are reported."""
         deadline = self._clock.monotonic() + seconds
         while (left := deadline - self._clock.monotonic()) > 0:
-            self._client.poll(min(left, _SLICE_S))
+            self._poll(min(left, _SLICE_S))
 
     def flush(self, timeout_s: float) -> None:
         """Waits until everything sent so far is acknowledged, and gives up what is not in time.
@@ -96,20 +107,40 @@ class Transport:
             DeliveryError: Something was not delivered.
         """
         if self._drain(timeout_s):
-            self._client.purge()
+            for client in self._clients():
+                client.purge()
             self._drain(1.0)  # only the reports of what was given up
+            self._late = True
         self._raise_failures()
 
     def _drain(self, timeout_s: float) -> int:
         deadline = self._clock.monotonic() + timeout_s
         while (left := deadline - self._clock.monotonic()) > 0:
-            if not self._client.flush(min(left, _SLICE_S)):
+            if not sum(client.flush(min(left, _SLICE_S)) for client in self._clients()):
                 return 0
-        return len(self._client)
+        return sum(map(len, self._clients()))
+
+    def _clients(self) -> list[Client]:
+        with self._lock:
+            self._replaced = [client for client in self._replaced if len(client)]
+            return [*self._replaced, self._client]
+
+    def _replace_client(self) -> None:
+        with self._lock:
+            if self._late:  # another thread may have been faster
+                self._replaced.append(self._client)
+                self._client, self._late = self._make_client(), False
+
+    def _poll(self, seconds: float) -> None:
+        if self._replaced:
+            for client in self._clients():
+                client.poll(0)
+        self._client.poll(seconds)
 
     def _queued(self, key: bytes | None, value: bytes | None, label: str, report: Callable[..., None]) -> bool:
         try:
-            self._client.produce(self._topic, value, key, on_delivery=report)
+            with self._lock:
+                self._client.produce(self._topic, value, key, on_delivery=report)
         except BufferError:
             return False
         except KafkaException as error:
@@ -119,7 +150,7 @@ class Transport:
     def _wait_for_room(self, key: bytes | None, value: bytes | None, label: str, report: Callable[..., None]) -> None:
         deadline = self._clock.monotonic() + self._queue_timeout_s
         while (left := deadline - self._clock.monotonic()) > 0:
-            self._client.poll(min(left, _SLICE_S))
+            self._poll(min(left, _SLICE_S))
             if self._queued(key, value, label, report):
                 return
         reason = f"no room in the client's queue for {self._queue_timeout_s:g} s: the brokers are slow or gone"
@@ -128,6 +159,7 @@ class Transport:
     def _report(self, label: str, error: KafkaError | None, _record: object) -> None:
         failure = None
         if error is not None:
+            self._late = self._late or error.code() == KafkaError._MSG_TIMED_OUT
             failure = DeliveryFailure(label, _PURGED.get(error.code(), error.str()))
             self._failures.append(failure)
         if self._on_delivery is not None:

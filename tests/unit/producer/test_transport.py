@@ -20,7 +20,7 @@ def client(clock: FakeClock) -> FakeClient:
 
 @pytest.fixture
 def transport(client: FakeClient, clock: FakeClock) -> Transport:
-    return Transport(client, "topic", queue_timeout_s=QUEUE_TIMEOUT_S, clock=clock)
+    return Transport(lambda: client, "topic", queue_timeout_s=QUEUE_TIMEOUT_S, clock=clock)
 
 
 def test_a_record_goes_to_the_topic_as_it_is(transport: Transport, client: FakeClient) -> None:
@@ -124,7 +124,7 @@ def test_the_callback_is_told_of_every_record(client: FakeClient, clock: FakeClo
     """Successes too, by event id."""
     told: list[tuple[str, DeliveryFailure | None]] = []
     transport = Transport(
-        client,
+        lambda: client,
         "t",
         queue_timeout_s=1,
         clock=clock,
@@ -134,3 +134,56 @@ def test_the_callback_is_told_of_every_record(client: FakeClient, clock: FakeClo
     client.fail_with = KafkaError(KafkaError._MSG_TIMED_OUT)
     transport.send(None, b"2", "e2")
     assert [(event_id, failure is None) for event_id, failure in told] == [("e1", True), ("e2", False)]
+
+
+class Stuck:
+    """A transport whose first client never delivers: one record of it has timed out, another one waits."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.first, self.second = FakeClient(clock, answers=False), FakeClient(clock)
+        clients = iter([self.first, self.second])
+        self.transport = Transport(lambda: next(clients), "topic", queue_timeout_s=QUEUE_TIMEOUT_S, clock=clock)
+        self.transport.send(None, b"1", "e1")
+        self.transport.send(None, b"2", "e2")
+        self.first.queue.pop(0)(KafkaError(KafkaError._MSG_TIMED_OUT), None)
+        with pytest.raises(DeliveryError, match="e1"):
+            self.transport.send(None, b"3", "e3")
+
+
+def test_after_a_record_timed_out_another_client_sends(clock: FakeClock) -> None:
+    """The first may be stuck for good."""
+    stuck = Stuck(clock)
+    stuck.transport.send(None, b"3", "e3")
+    assert [sent.value for sent in stuck.first.sent] == [b"1", b"2"]
+    assert [sent.value for sent in stuck.second.sent] == [b"3"]
+
+
+def test_what_the_first_client_has_is_reported_still(clock: FakeClock) -> None:
+    """Delivered or not: each record has its word."""
+    stuck = Stuck(clock)
+    stuck.transport.send(None, b"3", "e3")
+    stuck.first.answers, stuck.first.fail_with = True, KafkaError(KafkaError._MSG_TIMED_OUT)
+    with pytest.raises(DeliveryError, match="event e2 was not delivered"):
+        stuck.transport.flush(1)
+
+
+def test_flush_gives_up_what_the_first_client_has_too(clock: FakeClock) -> None:
+    """After it has waited for both."""
+    stuck = Stuck(clock)
+    stuck.transport.send(None, b"3", "e3")
+    with pytest.raises(DeliveryError, match="event e2 was not delivered: given up"):
+        stuck.transport.flush(1)
+    assert not len(stuck.first)
+
+
+def test_after_a_flush_that_gave_up_another_client_sends(clock: FakeClock) -> None:
+    """Who gave up once does not wait for the same client again."""
+    first, second = FakeClient(clock, answers=False), FakeClient(clock)
+    clients = iter([first, second])
+    transport = Transport(lambda: next(clients), "topic", queue_timeout_s=QUEUE_TIMEOUT_S, clock=clock)
+    transport.send(None, b"1", "e1")
+    with pytest.raises(DeliveryError):
+        transport.flush(1)
+    transport.send(None, b"1", "e1")
+    transport.flush(1)
+    assert [sent.value for sent in second.sent] == [b"1"]

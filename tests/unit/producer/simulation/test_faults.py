@@ -29,7 +29,7 @@ def reason_of(fault: str, number: int) -> str | None:
     """What the scorer makes of the record that the sink writes."""
     clock = FakeClock()
     client = FakeClient(clock)
-    sink = KafkaSink(Transport(client, "t", queue_timeout_s=1, clock=clock), CODEC, 1)
+    sink = KafkaSink(Transport(lambda: client, "t", queue_timeout_s=1, clock=clock), CODEC, 1)
     sink.write_malformed(in_a_field(fault, number, EVENT), fault, number)
     record = client.sent[-1]
     try:
