@@ -104,8 +104,7 @@ def replay(
     if not yes and sys.stdin.isatty() and not typer.confirm(f"Send {len(ready)} back?"):
         raise typer.Exit(0)
     # Read again rather than kept: what was counted is sent, and nothing that has come since.
-    letters = (letter for letter in _letters(settings, selection) if letter.place in ready)
-    sent = _send(settings, letters)
+    sent = _send(settings, _these(_letters(settings, selection), ready))
     typer.echo(f"sent {sent} of {len(ready)}")
     if sent < len(ready):
         raise typer.Exit(1)
@@ -166,6 +165,17 @@ def _letters(settings: "Settings", selection: "Selection") -> "Iterator[DeadLett
                 yield letter
     finally:
         consumer.close()
+
+
+def _these(letters: "Iterable[DeadLetter]", places: set[str]) -> "Iterator[DeadLetter]":
+    """Those at the places; ends with the last of them, as the scorer may append others meanwhile."""
+    left = set(places)
+    for letter in letters:
+        if letter.place in left:
+            left.discard(letter.place)
+            yield letter
+            if not left:
+                return
 
 
 def _counted(letters: "Iterable[DeadLetter]", counts: Counts) -> "Iterator[DeadLetter]":

@@ -53,7 +53,8 @@ class LagMonitor:
         consumer: Consumer,
         topic: str,
         partitions: Callable[[], list[Partition]],
-        drained_s: Callable[[], float],
+        read_to: Callable[[Partition], int],
+        hindered_s: Callable[[], float],
         oldest_unprocessed_ms: Callable[[], dict[int, int]],
         metrics: Metrics,
         clock: Clock,
@@ -61,8 +62,9 @@ class LagMonitor:
         self._admin, self._consumer, self._topic = admin, consumer, topic
         self._partitions, self._oldest_unprocessed_ms = partitions, oldest_unprocessed_ms
         self._metrics, self._clock = metrics, clock
-        self._drained_s, self._stalls = drained_s, Stalls(clock)
-        self._stalled: list[int] = []
+        self._read_to, self._hindered_s = read_to, hindered_s
+        self._stalls = Stalls(clock)
+        self._stalled: dict[int, int] = {}
         self._ends: dict[int, int] = {}
         self._probes: dict[int, _Probe] = {}
         self._waits_since: dict[int, tuple[int, int]] = {}
@@ -106,8 +108,8 @@ class LagMonitor:
         except KafkaException as exception:
             log.warning("lag_unknown", error=str(exception), next="tries again; the last end offsets stand")
         self._ends = ends = ends | fresh
-        positions = {p.number: p.position for p in active if not p.dropped}
-        self._stalled = self._stalls.find(positions, fresh, self._drained_s()) or self._stalled
+        positions = {p.number: self._read_to(p) for p in active if not p.dropped}
+        self._stalled = self._stalls.find(positions, fresh, self._hindered_s())
         polled = self._oldest_unprocessed_ms()
         for partition in active:
             number, next_offset = partition.number, partition.next_offset
@@ -120,8 +122,8 @@ class LagMonitor:
 
     def take_stalled(self) -> list[int]:
         """Partitions of which the client has given nothing for long, though there is something; told once."""
-        stalled, self._stalled = self._stalled, []
-        return stalled
+        stalled, self._stalled = self._stalled, {}
+        return sorted(p.number for p in self._active() if stalled.get(p.number) == self._read_to(p)) if stalled else []
 
     def measure(self) -> None:
         """Sets the lag of every partition whose position and end are known; waits for nobody.

@@ -41,6 +41,8 @@ AWAIT_SLICE_S = 1.0
 SILENT_S_MAX = 5.0
 """An instance without records commits an offset again so often, and so learns that another one has its id."""
 TOO_LARGE = "MSG_SIZE_TOO_LARGE"
+GAP_S = 2.0
+"""Between two polls: after a longer one the client may have much."""
 BACKOFF_S = 0.1
 BACKOFF_MAX_S = 5.0
 
@@ -108,8 +110,7 @@ class Loop:
         self._registry_tries = 0
         self._hold_until_s = 0.0
         self._submitted_s = clock.monotonic()
-        self.drained_s = 0.0
-        """Monotonic time of the last poll that had room and found nothing."""
+        self._hindered_s = self._gathered_s = self._submitted_s
 
     def turn(self) -> None:
         """One step; returns within a fraction of a second unless the client or the model does not.
@@ -177,6 +178,18 @@ class Loop:
                 if known is None or record.append_ms < known:
                     oldest[record.partition] = record.append_ms
         return oldest
+
+    def hindered_s(self) -> float:
+        """Monotonic time at which the client last may have had more than was taken, or was told to read again.
+
+        May be called from any thread.
+        """
+        now_s = self._clock.monotonic()
+        return now_s if now_s - self._gathered_s > GAP_S else self._hindered_s
+
+    def read_to(self, partition: Partition) -> int:
+        """The offset up to which the client gave what a partition has. May be called from any thread."""
+        return max(partition.position, self._ends.get(partition.number, -1))
 
     def _uncommitted(self) -> Iterator[list[Record]]:
         yield self._gathered
@@ -275,12 +288,14 @@ class Loop:
         if self._in_flight is not None and (self._pending() or room <= 0):
             wait([self._in_flight.future], BUSY_POLL_S)
         if room <= 0 and not self._must_serve():
+            self._hindered_s = self._clock.monotonic()
             return
+        self._hindered_s, self._gathered_s = self.hindered_s(), self._clock.monotonic()
         began_s = self._clock.monotonic()
         polled = self._source.poll(self._poll_s(room), room)
+        if len(polled.records) >= room:
+            self._hindered_s = self._clock.monotonic()
         if not polled.records and not polled.ends:
-            if room > 0:
-                self.drained_s = self._clock.monotonic()
             return
         if not self._pending():
             if not self._take_membership():
@@ -509,6 +524,7 @@ class Loop:
 
     def _discard(self) -> None:
         """Drops everything that is not committed and reads the active partitions from their committed offsets."""
+        self._hindered_s = self._clock.monotonic()
         self._open, self._gathered, self._gathered_bytes, self._membership = None, [], 0, None
         # An end is told once: to be told again, the partition must be read again even if no record was taken.
         active = self.assignment.active()

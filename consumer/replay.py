@@ -135,14 +135,26 @@ def replay(letters: Iterable[DeadLetter], producer: Producer) -> Iterator[Sent]:
 
     Raises:
         FatalError: The brokers did not take the rest in time.
+        Exception: What ended `letters` early, after the delivery of those before.
     """
     done: list[Sent] = []
-    for letter in letters:
+    failure: Exception | None = None
+    found = iter(letters)
+    while True:
+        try:
+            letter = next(found)
+        except StopIteration:
+            break
+        except Exception as error:  # noqa: BLE001 - raised once what was sent before is accounted for
+            failure = error
+            break
         assert letter.replayable, letter.place
         _produce(producer, letter, done)
         yield from _drain(done)
     left = producer.flush(FLUSH_S)
     yield from _drain(done)
+    if failure is not None:
+        raise failure
     if left:
         raise FatalError(
             f"{left} records were not delivered in {FLUSH_S:.0f} s: are the brokers there? Replay again: "

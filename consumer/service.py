@@ -142,7 +142,7 @@ class Service:
             parts.lag.start()
             while not self._stop.is_set():
                 parts.loop.turn()
-                if stalled := parts.lag.take_stalled():
+                if not self._stop.is_set() and (stalled := parts.lag.take_stalled()):
                     parts.loop.rejoin(stalled)
                 self._ready = self._ready or not _waits_for(parts)
             self._clean = parts.loop.finish(self._clock.monotonic() + COMMIT_GRACE_S - 0.5)

@@ -9,14 +9,13 @@ from runtime.clock import Clock
 
 PATIENCE_S: Final = 15.0
 PATIENCE_MAX_S: Final = 240.0
-DRAINED_S: Final = 3.0
-"""A client that had nothing more to give so short ago holds nothing back for want of room."""
 
 
 class Stalls:
     """Finds what stalls; after a leader has gone and come back the client may never fetch from it again, silently.
 
-    Patience doubles each time, and is as before once nothing is behind: what only is slow must not be made slower.
+    Only time counts in which the brokers told the ends and the loop took all that the client had. Patience doubles with
+    each find, and is as before once nothing is behind: what only is slow must not be made slower.
 
     Args:
         clock: Times patience.
@@ -25,28 +24,37 @@ class Stalls:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._patience_s = PATIENCE_S
+        self._asked_s = clock.monotonic()
         self._waiting: dict[int, tuple[int, float]] = {}
         """By partition, the position at which it stands, and since when."""
 
-    def find(self, positions: Mapping[int, int], ends: Mapping[int, int], drained_s: float) -> list[int]:
-        """The partitions that stall. To be asked every second or so.
+    def find(self, positions: Mapping[int, int], ends: Mapping[int, int], hindered_s: float) -> dict[int, int]:
+        """The partitions that stall, with their positions. To be asked every second or so.
 
         Args:
             positions: The next offset to be read of each partition.
             ends: What the brokers say just now; of a partition that is not there nothing is known.
-            drained_s: Monotonic time in seconds of the last poll that had room and found nothing.
+            hindered_s: Monotonic time in seconds at which the loop last could not take all that the client had.
         """
         now_s, before = self._clock.monotonic(), self._waiting
+        unasked_s, self._asked_s = now_s - self._asked_s, now_s
         self._waiting = {}
         for number, position in positions.items():
-            if position < ends.get(number, position):
-                known = before.get(number)
-                self._waiting[number] = known if known is not None and known[0] == position else (position, now_s)
+            known_at, since_s = before.get(number, (position, now_s))
+            if known_at != position:
+                since_s = now_s
+            if number not in ends and number in before:
+                self._waiting[number] = (position, min(now_s, since_s + unasked_s))
+            elif position < ends.get(number, position):
+                self._waiting[number] = (position, since_s)
         if ends and not self._waiting:
             self._patience_s = PATIENCE_S
-        stalled = sorted(n for n, (_, since_s) in self._waiting.items() if now_s - since_s > self._patience_s)
-        if not stalled or now_s - drained_s > DRAINED_S:
-            return []
-        self._patience_s = min(2 * self._patience_s, PATIENCE_MAX_S)
-        self._waiting = {}
+        stalled = {
+            number: position
+            for number, (position, since_s) in self._waiting.items()
+            if now_s - max(since_s, hindered_s) > self._patience_s
+        }
+        if stalled:
+            self._patience_s = min(2 * self._patience_s, PATIENCE_MAX_S)
+            self._waiting = {}
         return stalled

@@ -67,7 +67,7 @@ class Transport:
         self._make_client, self._client = make_client, make_client()
         self._replaced: list[Client] = []
         self._late = False
-        """Whether the present client could not deliver something in time."""
+        """Whether the present client, not one before it, could not deliver something in time."""
         self._lock = Lock()
         """Nothing may be queued with a client that is replaced: nobody might wait for its report."""
         self._topic = topic
@@ -85,11 +85,8 @@ class Transport:
         """
         if self._failures:
             self._raise_failures()
-        if self._late:
-            self._replace_client()
-        report = partial(self._report, label)
-        if not self._queued(key, value, label, report):
-            self._wait_for_room(key, value, label, report)
+        if not self._queued(key, value, label):
+            self._wait_for_room(key, value, label)
         self._poll(0)
 
     def wait(self, seconds: float) -> None:
@@ -107,10 +104,11 @@ class Transport:
             DeliveryError: Something was not delivered.
         """
         if self._drain(timeout_s):
-            for client in self._clients():
+            clients = self._clients()
+            self._late = self._late or bool(len(clients[-1]))
+            for client in clients:
                 client.purge()
             self._drain(1.0)  # only the reports of what was given up
-            self._late = True
         self._raise_failures()
 
     def _drain(self, timeout_s: float) -> int:
@@ -127,9 +125,12 @@ class Transport:
 
     def _replace_client(self) -> None:
         with self._lock:
-            if self._late:  # another thread may have been faster
+            if not self._late:  # another thread was faster
+                return
+            made = self._make_client()
+            if made is not self._client:
                 self._replaced.append(self._client)
-                self._client, self._late = self._make_client(), False
+            self._client, self._late = made, False
 
     def _poll(self, seconds: float) -> None:
         if self._replaced:
@@ -137,9 +138,12 @@ class Transport:
                 client.poll(0)
         self._client.poll(seconds)
 
-    def _queued(self, key: bytes | None, value: bytes | None, label: str, report: Callable[..., None]) -> bool:
+    def _queued(self, key: bytes | None, value: bytes | None, label: str) -> bool:
+        if self._late:
+            self._replace_client()
         try:
             with self._lock:
+                report = partial(self._report, label, self._client)
                 self._client.produce(self._topic, value, key, on_delivery=report)
         except BufferError:
             return False
@@ -147,19 +151,20 @@ class Transport:
             raise DeliveryError([DeliveryFailure(label, error.args[0].str())]) from error
         return True
 
-    def _wait_for_room(self, key: bytes | None, value: bytes | None, label: str, report: Callable[..., None]) -> None:
+    def _wait_for_room(self, key: bytes | None, value: bytes | None, label: str) -> None:
         deadline = self._clock.monotonic() + self._queue_timeout_s
         while (left := deadline - self._clock.monotonic()) > 0:
             self._poll(min(left, _SLICE_S))
-            if self._queued(key, value, label, report):
+            if self._queued(key, value, label):
                 return
         reason = f"no room in the client's queue for {self._queue_timeout_s:g} s: the brokers are slow or gone"
         raise DeliveryError([*self._taken_failures(), DeliveryFailure(label, reason)])
 
-    def _report(self, label: str, error: KafkaError | None, _record: object) -> None:
+    def _report(self, label: str, client: Client, error: KafkaError | None, _record: object) -> None:
         failure = None
         if error is not None:
-            self._late = self._late or error.code() == KafkaError._MSG_TIMED_OUT
+            if error.code() == KafkaError._MSG_TIMED_OUT and client is self._client:
+                self._late = True
             failure = DeliveryFailure(label, _PURGED.get(error.code(), error.str()))
             self._failures.append(failure)
         if self._on_delivery is not None:

@@ -28,13 +28,15 @@ class Bench:
         self.assignment = Assignment()
         self.assignment.add([0])
         self.assignment.partitions[0].activate(next_offset, {})
+        self.told_end = -1
         self.oldest_ms = {} if oldest_ms is None else {0: oldest_ms}
         self.monitor = LagMonitor(
             admin=self.admin.client,
             consumer=self.consumer.client,
             topic=TOPIC,
             partitions=self.assignment.snapshot,
-            drained_s=self.clock.monotonic,
+            read_to=lambda partition: max(partition.position, self.told_end),
+            hindered_s=lambda: 0.0,
             oldest_unprocessed_ms=lambda: self.oldest_ms,
             metrics=self.metrics,
             clock=self.clock,
@@ -248,6 +250,27 @@ def test_what_the_client_does_not_give_is_told_once() -> None:
     bench.clock.sleep(PATIENCE_S + 1)
     bench.monitor.ask()
     assert bench.monitor.take_stalled() == [0]
+    assert bench.monitor.take_stalled() == []
+
+
+def test_what_has_moved_since_is_not_told() -> None:
+    """It was found on one thread, and is acted on by another some time later."""
+    bench = Bench(end_offset=8, next_offset=5)
+    bench.log(5)
+    bench.monitor.ask()
+    bench.clock.sleep(PATIENCE_S + 1)
+    bench.monitor.ask()
+    bench.told_end = 8
+    assert bench.monitor.take_stalled() == []
+
+
+def test_an_end_that_was_told_is_no_stall() -> None:
+    """What is left before it are aborted records or markers: the client has nothing to give."""
+    bench = Bench(end_offset=8, next_offset=5)
+    bench.told_end = 8
+    bench.monitor.ask()
+    bench.clock.sleep(PATIENCE_S + 1)
+    bench.monitor.ask()
     assert bench.monitor.take_stalled() == []
 
 

@@ -17,7 +17,7 @@ from consumer import loop as loops
 from consumer.assignment import Partition, Phase
 from consumer.batch import Batch
 from consumer.dead_letters import Guard
-from consumer.loop import BUSY_POLL_S, IDLE_POLL_S, SERVE_AFTER_S, SLICE_RECORDS, TOO_LARGE, Loop
+from consumer.loop import BUSY_POLL_S, GAP_S, IDLE_POLL_S, SERVE_AFTER_S, SLICE_RECORDS, TOO_LARGE, Loop
 from consumer.ports import Membership, Restored, Settlement, Transaction
 from consumer.purge import PASS_S_MAX, Purge
 from consumer.records import Output, Polled, Record
@@ -259,14 +259,46 @@ def test_with_another_client_all_is_given_up_and_taken_anew(bench: Bench) -> Non
     assert bench.sent[-1] == {0: 2}
 
 
-def test_only_an_empty_poll_with_room_tells_that_nothing_is_held_back(bench: Bench) -> None:
-    """While records come, or none may come, the client may have more."""
-    bench.reading(0).clock.sleep(5.0)
-    before_s = bench.loop.drained_s
+def test_a_loop_that_takes_all_is_not_hindered(bench: Bench) -> None:
+    """Nothing is held back while each poll has room."""
+    bench.reading(0)
+    before_s = bench.loop.hindered_s()
     bench.give(*visits(0, 1)).turn()
-    assert bench.loop.drained_s == before_s
-    bench.commit()
-    assert bench.loop.drained_s == bench.clock.monotonic()
+    bench.clock.sleep(1.0)
+    assert bench.commit().loop.hindered_s() == before_s
+
+
+def test_a_loop_without_room_is_hindered() -> None:
+    """The client may have more than was taken."""
+    bench = Bench(max_batch=1).reading(0).give(*visits(0, 3))
+    for _ in range(3):
+        bench.clock.sleep(1.0)
+        assert bench.turn().loop.hindered_s() == bench.clock.monotonic()
+
+
+def test_a_loop_that_does_not_poll_is_hindered(bench: Bench) -> None:
+    """For as long as that lasts, and when it polls again."""
+    bench.reading(0).clock.sleep(GAP_S + 1)
+    assert bench.loop.hindered_s() == bench.clock.monotonic()
+    now_s = bench.clock.monotonic()
+    assert bench.turn().loop.hindered_s() == now_s
+
+
+def test_a_loop_that_reads_again_is_hindered(bench: Bench) -> None:
+    """What the client had is thrown away."""
+    bench.reading(0).give(*visits(0, 1)).turn()
+    bench.clock.sleep(1.0)
+    bench.transactions.abort()
+    now_s = bench.clock.monotonic()
+    assert bench.turn().loop.hindered_s() == now_s
+
+
+def test_an_end_that_was_told_is_read_to(bench: Bench) -> None:
+    """Before it is committed, too."""
+    bench.reading(0).give(*visits(0, 1), ends={0: 5})
+    bench.transactions.submitted.clear()
+    bench.loop._gather()
+    assert bench.loop.read_to(bench.partition()) == 5
 
 
 # --- one batch ---

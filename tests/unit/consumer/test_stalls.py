@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import pytest
 
-from consumer.stalls import DRAINED_S, PATIENCE_MAX_S, PATIENCE_S, Stalls
+from consumer.stalls import PATIENCE_MAX_S, PATIENCE_S, Stalls
 from tests.unit.consumer.fakes import FakeClock
 
 ALWAYS = 2 * PATIENCE_MAX_S
 
 
 class Bench:
-    """Asked every second."""
+    """Asked every second, of partition 0 and of one that is caught up."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.stalls = Stalls(self.clock)
+        self.hindered_s = 0.0
 
-    def found_after_s(self, position: int, end: int | None, *, for_s: float, moves: bool = False) -> float | None:
-        """When partition 0 is found first, if it is."""
-        for second in range(int(for_s)):
-            self.clock.sleep(1.0)
-            positions = {0: position + (second if moves else 0), 1: 5}
-            ends = {1: 5} if end is None else {0: end, 1: 5}
-            if self.stalls.find(positions, ends, self.clock.monotonic()) == [0]:
-                return second + 1
+    def ask(self, position: int, end: int | None) -> dict[int, int]:
+        self.clock.sleep(1.0)
+        ends = {1: 5} if end is None else {0: end, 1: 5}
+        return self.stalls.find({0: position, 1: 5}, ends, self.hindered_s)
+
+    def found_after(self, position: int, end: int | None, *, for_s: float = ALWAYS) -> int | None:
+        """At which ask partition 0 is found first, if it is."""
+        for asked in range(int(for_s)):
+            if self.ask(position, end):
+                return asked + 1
         return None
 
 
@@ -34,38 +37,45 @@ def bench() -> Bench:
 
 
 def test_what_stands_still_before_its_end_stalls(bench: Bench) -> None:
-    """After a while."""
-    assert bench.found_after_s(3, 8, for_s=ALWAYS) == PATIENCE_S + 2
+    """After a while; it is told where it stands."""
+    assert bench.found_after(3, 8, for_s=PATIENCE_S + 1) is None
+    assert bench.ask(3, 8) == {0: 3}
 
 
 def test_what_is_caught_up_does_not(bench: Bench) -> None:
     """However long nothing comes."""
-    assert bench.found_after_s(8, 8, for_s=ALWAYS) is None
+    assert bench.found_after(8, 8) is None
 
 
 def test_what_moves_does_not(bench: Bench) -> None:
     """However far it is behind."""
-    assert bench.found_after_s(3, 10_000, for_s=ALWAYS, moves=True) is None
+    assert not any(bench.ask(position, 10_000) for position in range(int(ALWAYS)))
 
 
-def test_where_no_end_is_known_nothing_is(bench: Bench) -> None:
-    """And the time begins anew when it is told again."""
-    bench.found_after_s(3, 8, for_s=PATIENCE_S)
-    bench.found_after_s(3, None, for_s=3)
-    assert bench.found_after_s(3, 8, for_s=ALWAYS) == PATIENCE_S + 2
+def test_where_no_end_is_told_nothing_is_found(bench: Bench) -> None:
+    """Brokers that are away have nothing to give."""
+    bench.ask(3, 8)
+    assert bench.found_after(3, None) is None
 
 
-def test_a_client_that_may_hold_something_back_is_left_alone(bench: Bench) -> None:
-    """It was full to its end: the records may wait behind others."""
-    drained_s = bench.clock.monotonic()
+def test_only_time_with_answers_counts(bench: Bench) -> None:
+    """An ask that fails now and then does not hide a stall."""
+    answers = [bench.ask(3, 8 if second % 2 else None) for second in range(int(3 * PATIENCE_S))]
+    assert {0: 3} in answers
+    assert answers.index({0: 3}) > PATIENCE_S + 2
+
+
+def test_a_loop_that_is_hindered_is_left_alone(bench: Bench) -> None:
+    """The records may wait in the client; and the time begins anew once it is not."""
     for _ in range(int(ALWAYS)):
-        bench.clock.sleep(1.0)
-        assert bench.stalls.find({0: 3}, {0: 8}, drained_s) == [] or bench.clock.monotonic() - drained_s <= DRAINED_S
+        bench.hindered_s = bench.clock.monotonic()
+        assert not bench.ask(3, 8)
+    assert bench.found_after(3, 8) == PATIENCE_S
 
 
 def test_patience_doubles_until_all_is_caught_up(bench: Bench) -> None:
     """What is slow is not made slower by beginning anew all the time."""
-    assert bench.found_after_s(3, 8, for_s=ALWAYS) == PATIENCE_S + 2
-    assert bench.found_after_s(3, 8, for_s=ALWAYS) == 2 * PATIENCE_S + 2
-    bench.found_after_s(8, 8, for_s=1)
-    assert bench.found_after_s(3, 8, for_s=ALWAYS) == PATIENCE_S + 2
+    assert bench.found_after(3, 8) == PATIENCE_S + 2
+    assert bench.found_after(3, 8) == 2 * PATIENCE_S + 2
+    bench.ask(8, 8)
+    assert bench.found_after(3, 8) == PATIENCE_S + 2

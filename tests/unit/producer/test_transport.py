@@ -187,3 +187,14 @@ def test_after_a_flush_that_gave_up_another_client_sends(clock: FakeClock) -> No
     transport.send(None, b"1", "e1")
     transport.flush(1)
     assert [sent.value for sent in second.sent] == [b"1"]
+
+
+def test_what_the_first_client_loses_later_is_not_held_against_the_second(clock: FakeClock) -> None:
+    """Else each record that times out would bring another client."""
+    stuck = Stuck(clock)
+    stuck.transport.send(None, b"3", "e3")
+    stuck.first.queue.pop(0)(KafkaError(KafkaError._MSG_TIMED_OUT), None)
+    with pytest.raises(DeliveryError, match="e2"):
+        stuck.transport.send(None, b"4", "e4")
+    stuck.transport.send(None, b"4", "e4")  # a third client is not there
+    assert [sent.value for sent in stuck.second.sent] == [b"3", b"4"]
