@@ -50,10 +50,11 @@ class Namespace:
 
     def delete(self) -> None:
         """Deletes the topics of this namespace, whoever created them."""
-        found = answered(lambda: self.admin.list_topics(timeout=PATIENCE_S)).topics
+        admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})  # what the brokers went through, it has not
+        found = answered(lambda: admin.list_topics(timeout=PATIENCE_S)).topics
         own = [topic for topic in found if topic.startswith(self.prefix)]
         if own:
-            for deleted in self.admin.delete_topics(own).values():
+            for deleted in admin.delete_topics(own).values():
                 deleted.result(PATIENCE_S)
 
 
