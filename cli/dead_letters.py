@@ -86,16 +86,14 @@ def replay(
     record is found by the place that is printed: it is the `decision_id` of its decision; one that fails again is a
     dead letter again, which `list` shows with where it was replayed from.
     """
-    settings, counts = settings_of(ctx), Counts()
-    selection = _selection(reason, partition, offset, since, until)
-    ready, unfit = set[str](), list[str]()
+    settings, selection = settings_of(ctx), _selection(reason, partition, offset, since, until)
+    ready, unfit = dict[str, tuple[str, int]](), list[str]()
     for letter in _letters(settings, selection):
         if letter.replayable:
-            ready.add(letter.place)
-            counts[letter.reason, letter.source_partition] += 1
+            ready[letter.place] = letter.reason, letter.source_partition
         else:
             unfit.append(letter.place)
-    _print_counts(counts)
+    _print_counts(Counts(ready.values()))
     for place in unfit:
         typer.echo(f"{place}: cannot be replayed: it lost its value, or does not say where it came from", err=True)
     if dry_run or not ready:
@@ -167,7 +165,7 @@ def _letters(settings: "Settings", selection: "Selection") -> "Iterator[DeadLett
         consumer.close()
 
 
-def _these(letters: "Iterable[DeadLetter]", places: set[str]) -> "Iterator[DeadLetter]":
+def _these(letters: "Iterable[DeadLetter]", places: Iterable[str]) -> "Iterator[DeadLetter]":
     """Those at the places; ends with the last of them, as the scorer may append others meanwhile."""
     left = set(places)
     for letter in letters:

@@ -290,8 +290,8 @@ class Loop:
         if room <= 0 and not self._must_serve():
             self._hindered_s = self._clock.monotonic()
             return
-        self._hindered_s, self._gathered_s = self.hindered_s(), self._clock.monotonic()
-        began_s = self._clock.monotonic()
+        self._hindered_s = self.hindered_s()
+        self._gathered_s = began_s = self._clock.monotonic()
         polled = self._source.poll(self._poll_s(room), room)
         if len(polled.records) >= room:
             self._hindered_s = self._clock.monotonic()

@@ -139,18 +139,13 @@ def replay(letters: Iterable[DeadLetter], producer: Producer) -> Iterator[Sent]:
     """
     done: list[Sent] = []
     failure: Exception | None = None
-    found = iter(letters)
-    while True:
-        try:
-            letter = next(found)
-        except StopIteration:
-            break
-        except Exception as error:  # noqa: BLE001 - raised once what was sent before is accounted for
-            failure = error
-            break
-        assert letter.replayable, letter.place
-        _produce(producer, letter, done)
-        yield from _drain(done)
+    try:
+        for letter in letters:
+            assert letter.replayable, letter.place
+            _produce(producer, letter, done)
+            yield from _drain(done)
+    except Exception as error:  # noqa: BLE001 - raised once what was sent before is accounted for
+        failure = error
     left = producer.flush(FLUSH_S)
     yield from _drain(done)
     if failure is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -24,6 +24,7 @@ def read_topic(
     consumer: Consumer,
     topic: str,
     *,
+    numbers: Collection[int] | None = None,
     from_beginning: bool = True,
     follow: bool = False,
     stopped: Callable[[], bool] = lambda: False,
@@ -33,6 +34,7 @@ def read_topic(
     Args:
         consumer: Read committed, `enable.partition.eof`; it is assigned here and never commits.
         topic: What to read.
+        numbers: Only these partitions; None: all.
         from_beginning: From the first record, else only what comes from now on.
         follow: Goes on at the end; otherwise it ends once every partition was read to where it ended at the time.
         stopped: Asked between polls.
@@ -45,9 +47,9 @@ def read_topic(
     found = consumer.list_topics(topic, timeout=METADATA_TIMEOUT_S).topics[topic]
     if found.error is not None:
         _raise_if_refused(topic, found.error)
-    partitions = found.partitions
-    if not partitions:
+    if not found.partitions:
         raise ConfigurationError(f"{topic}: does not exist; `lead-scorer topics create` creates it")
+    partitions = found.partitions if numbers is None else numbers
     start = OFFSET_BEGINNING if from_beginning else OFFSET_END
     consumer.assign([TopicPartition(topic, number, start) for number in partitions])
     open_partitions = set(partitions)

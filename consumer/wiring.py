@@ -122,7 +122,7 @@ def connect(
     transactor = make_transactor(settings, admin, offsets, clock, ids.to_metadata, batch_bytes(specs, found), at)
     telemetry.turned("init_transactions")
     transactor.open()
-    reader = Reader(lambda: _reader(settings), clock)
+    reader = Reader(lambda: _consumer(settings), clock)
     changelog = ChangelogReader(
         reader,
         admin,
@@ -171,7 +171,7 @@ def connect(
     )
     lag = LagMonitor(
         admin=admin,
-        consumer=_reader(settings),
+        consumer=_consumer(settings),
         topic=topics.events,
         partitions=loop.assignment.snapshot,
         read_to=loop.read_to,
@@ -185,8 +185,8 @@ def connect(
 
 def group_offsets(settings: Settings, admin: AdminClient) -> GroupOffsets:
     """Reads what the group has committed of the events topic."""
-    hasty = _reader(settings, **{"isolation.level": "read_uncommitted"})
-    return GroupOffsets(_reader(settings), hasty, admin, settings.topics.events)
+    hasty = _consumer(settings, **{"isolation.level": "read_uncommitted"})
+    return GroupOffsets(_consumer(settings), hasty, admin, settings.topics.events)
 
 
 def make_transactor(
@@ -202,14 +202,14 @@ def make_transactor(
 
     Args:
         settings: The configuration.
-        admin: Looks at what became of a transaction, as the next two do.
+        admin: The cluster.
         offsets: Of the group.
         clock: Times patience.
         metadata: What is committed beside the offset of a partition.
         batch_bytes_max: So much of one partition the producer may send at a time.
         at: Told of the points that are passed.
     """
-    reader = Reader(lambda: _reader(settings, **{"auto.offset.reset": "earliest"}), clock)
+    reader = Reader(lambda: _consumer(settings, **{"auto.offset.reset": "earliest"}), clock)
     return Transactor(
         make_producer=lambda undelivered: _producer(settings, batch_bytes_max, undelivered),
         endings=Endings(offsets, HangingTransactions(admin, clock).find, Sightings(reader, admin).look),
@@ -264,12 +264,8 @@ def _dead_letter_bytes(topic: Topic) -> int:
 
 
 def _consumer(settings: Settings, **overrides: Any) -> Consumer:
+    """A member of the group once it subscribes; one that never does has the group's id to read offsets."""
     return kafka.consumer(settings, **{"enable.partition.eof": True, **overrides})
-
-
-def _reader(settings: Settings, **overrides: Any) -> Consumer:
-    """A consumer beside the group's member: it has the group's id to read offsets, and never joins or commits."""
-    return _consumer(settings, **overrides)
 
 
 def _producer(settings: Settings, batch_bytes_max: int, undelivered: Undelivered) -> Producer:

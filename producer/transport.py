@@ -134,7 +134,7 @@ class Transport:
 
     def _poll(self, seconds: float) -> None:
         if self._replaced:
-            for client in self._clients():
+            for client in self._clients()[:-1]:
                 client.poll(0)
         self._client.poll(seconds)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tomllib
 from collections import defaultdict
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Collection, Mapping
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, IsolationLevel, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 import scoring
-from consumer.end_offsets import end_offsets
+from consumer.end_offsets import Place, end_offsets, ends
 from consumer.records import Headers
 from consumer.topic_reader import read_topic
 from runtime.config import Settings
@@ -34,6 +34,15 @@ POLICIES = Path(scoring.__file__).parent / "policies"
 TOLERANCE = 1e-12
 
 
+def hanging(admin: AdminClient, places: Collection[Place]) -> list[Place]:
+    """The partitions that an open transaction keeps from their readers."""
+    stable, high = (
+        answered(partial(ends, admin, places, isolation))
+        for isolation in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED)
+    )
+    return [place for place in places if stable[place] != high[place]]
+
+
 class Topics:
     """The topics of one configuration, read committed from their start."""
 
@@ -43,9 +52,12 @@ class Topics:
 
     def read(self, topic: str, isolation: str = "read_committed") -> list[Message]:
         """All records that are there now."""
+        return self._read(topic, isolation)
+
+    def _read(self, topic: str, isolation: str, numbers: Collection[int] | None = None) -> list[Message]:
         consumer = self._consumer(isolation)
         try:
-            return list(read_topic(consumer, topic))
+            return list(read_topic(consumer, topic, numbers=numbers))
         finally:
             consumer.close()
 

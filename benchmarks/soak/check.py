@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaError, KafkaException, Message
-from confluent_kafka import TopicPartition as Partition
+from confluent_kafka import IsolationLevel, Message
 
 from benchmarks.processes import available_bytes, resident_bytes_max
 from benchmarks.soak.subscriber import Chain
@@ -22,8 +21,6 @@ MEMORY_SHARE = 0.6
 """Of what is available when the soak begins: the rest is for processes that come and grow."""
 SKEW = 1.3
 """The largest partition has so many times the average, with thousands of leads."""
-CHUNK_RECORDS = 2000
-POLL_S = 0.2
 
 
 class Checked(NamedTuple):
@@ -62,12 +59,7 @@ class OnePartition(Topics):
 
     def read(self, topic: str, isolation: str = "read_committed") -> list[Message]:
         """All records of it that are there now."""
-        consumer = self._consumer(isolation)
-        try:
-            consumer.assign([Partition(topic, self.number, OFFSET_BEGINNING)])
-            return list(_to_the_end(consumer))
-        finally:
-            consumer.close()
+        return self._read(topic, isolation, [self.number])
 
     def ends(self, isolation: IsolationLevel = IsolationLevel.READ_COMMITTED) -> dict[int, int]:
         """Its end in the events topic."""
@@ -112,19 +104,6 @@ def hanging_transactions(settings: Settings) -> list[str]:
         if stable != ends:
             found.append(f"{spec.name}: a transaction hangs: {stable} of {ends} can be read")
     return found
-
-
-def _to_the_end(consumer: Consumer) -> Iterator[Message]:
-    while True:
-        first = consumer.poll(POLL_S)
-        for message in [] if first is None else [first, *consumer.consume(CHUNK_RECORDS, timeout=0)]:
-            error = message.error()
-            if error is None:
-                yield message
-            elif error.code() == KafkaError._PARTITION_EOF:
-                return
-            else:
-                raise KafkaException(error)
 
 
 def _where(error: AssertionError) -> str:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
+from consumer.topic_reader import next_chunk
 from schemas.codec import decision_codec
 
 REQUEST_S = 30.0
@@ -102,8 +103,7 @@ class Subscriber:
 
     def _read(self) -> None:
         while not self._stop.is_set():
-            first = self._consumer.poll(0.1)
-            messages = [] if first is None else [first, *self._consumer.consume(CHUNK_RECORDS, timeout=0)]
+            messages = next_chunk(self._consumer, CHUNK_RECORDS)
             now_s = time.time()
             at_s = int(now_s - self._start_s)
             for message in messages:

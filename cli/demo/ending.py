@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable
 from types import FrameType
 from typing import Final
 
@@ -21,9 +20,9 @@ class Ending:
     def __init__(self) -> None:
         self._code: int | None = None
 
-    def listen(self, numbers: Iterable[signal.Signals] = (signal.SIGINT, signal.SIGTERM)) -> None:
-        """Hears these signals from now on; only the main thread may call it."""
-        for number in numbers:
+    def listen(self) -> None:
+        """Hears SIGINT and SIGTERM from now on; only the main thread may call it."""
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._hear)
 
     def check(self) -> None:

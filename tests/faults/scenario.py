@@ -25,14 +25,13 @@ from typing import Self, TypeVar
 import numpy as np
 from confluent_kafka import IsolationLevel, Message
 
-from consumer.end_offsets import end_offsets
 from runtime.config import Settings, load
 from schemas.codec import decision_codec
 from tests.faults.instances import lags
 from tests.faults.traffic import flowing, simulate
 from tests.faults.watcher import CommittedOffsets, Watcher
-from tests.invariants import Found, Topics, offset_of, partition_of
-from tests.kafka import Namespace, answered, eventually
+from tests.invariants import Found, Topics, hanging, offset_of, partition_of
+from tests.kafka import Namespace, eventually
 from tests.scorer import Scorer
 
 UNCAPPED = """
@@ -196,15 +195,8 @@ class Scenario:
     def hanging(self) -> list[str]:
         """Partitions that an open transaction keeps from their readers, of all topics."""
         topics = [topic for topic in self._admin.list_topics(timeout=30).topics if topic.startswith(self._prefix)]
-        numbers = list(range(self.settings.topics.partitions))
-        found = []
-        for topic in topics:
-            stable, high = (
-                answered(partial(end_offsets, self._admin, topic, numbers, isolation))
-                for isolation in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED)
-            )
-            found += [f"{topic}-{number}" for number in numbers if stable[number] != high[number]]
-        return found
+        places = [(topic, number) for topic in topics for number in range(self.settings.topics.partitions)]
+        return [f"{topic}-{number}" for topic, number in hanging(self._admin, places)]
 
     def p95_ms(self) -> float:
         """Append to visible, of a stretch of events that are paced well below what one instance can do."""

@@ -7,13 +7,10 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from threading import Event
 
 import pytest
-from confluent_kafka import IsolationLevel
 
-from consumer.end_offsets import ends
 from consumer.ports import Settlement, Transaction
 from consumer.records import Output
 from consumer.wiring import group_offsets, make_transactor
@@ -22,8 +19,8 @@ from runtime.clock import SystemClock
 from runtime.config import Settings, load
 from tests.faults.scenario import CLEANUP_S, here
 from tests.faults.servers import FaultKafka
-from tests.invariants import Topics, partition_of
-from tests.kafka import Namespace, answered, eventually
+from tests.invariants import Topics, hanging, partition_of
+from tests.kafka import Namespace, eventually
 
 pytestmark = pytest.mark.long
 OWNERS, OWN_PARTITIONS, OUTPUTS = 6, 4, 3
@@ -126,15 +123,7 @@ def test_what_a_killed_broker_forgot_of_commits_is_mended(fault_kafka: FaultKafk
 
     after_the_kill(owners, kill)
     places = [(topic, number) for topic in topics for number in numbers]
-
-    def nothing_hangs() -> bool:
-        stable, high = (
-            answered(partial(ends, space.admin, places, isolation))
-            for isolation in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED)
-        )
-        return stable == high
-
-    eventually(nothing_hangs, within_s=here(CLEANUP_S))
+    eventually(lambda: hanging(space.admin, places) == [], within_s=here(CLEANUP_S))
     written = defaultdict(list)
     for topic in topics:
         for message in Topics(owners[0].settings).read(topic):

@@ -17,7 +17,6 @@ from consumer import stalls
 from consumer.service import Service
 from consumer.serving import Serving
 from runtime.clock import SystemClock
-from runtime.config import load
 from scoring.policy import Policy
 from tests.faults.scenario import prepare
 from tests.faults.traffic import simulate
@@ -32,8 +31,8 @@ def test_a_client_that_stopped_fetching_is_replaced(
 ) -> None:
     """All is processed, once; the log names the partitions."""
     monkeypatch.setattr(stalls, "PATIENCE_S", 2.0)
-    environ, _ = prepare(namespace, tmp_path)
-    settings = load(None, {**environ, "LEAD_SCORER__HTTP__PORT": "0", "LEAD_SCORER__MODEL__DIRECTORY": str(tmp_path)})
+    own = {"LEAD_SCORER__HTTP__PORT": "0", "LEAD_SCORER__MODEL__DIRECTORY": str(tmp_path)}
+    environ, settings = prepare(namespace, tmp_path, **own)
     topics, stop = Topics(settings), Event()
     policy = Policy.load(environ["LEAD_SCORER__POLICY__PATH"])
     clock = SystemClock()

@@ -47,6 +47,12 @@ class Bench:
         self.monitor.ask()
         return self.measure_alone()
 
+    def wait(self) -> None:
+        """Kafka is asked before and after a time that is longer than patience with a partition that stalls."""
+        self.monitor.ask()
+        self.clock.sleep(PATIENCE_S + 1)
+        self.monitor.ask()
+
     def measure_alone(self) -> Lag | None:
         """What is shown while it is being asked."""
         self.monitor.measure()
@@ -246,9 +252,7 @@ def test_what_the_client_does_not_give_is_told_once() -> None:
     """The brokers have more, for longer than patience lasts."""
     bench = Bench(end_offset=8, next_offset=5)
     bench.log(5)
-    bench.monitor.ask()
-    bench.clock.sleep(PATIENCE_S + 1)
-    bench.monitor.ask()
+    bench.wait()
     assert bench.monitor.take_stalled() == [0]
     assert bench.monitor.take_stalled() == []
 
@@ -257,9 +261,7 @@ def test_what_has_moved_since_is_not_told() -> None:
     """It was found on one thread, and is acted on by another some time later."""
     bench = Bench(end_offset=8, next_offset=5)
     bench.log(5)
-    bench.monitor.ask()
-    bench.clock.sleep(PATIENCE_S + 1)
-    bench.monitor.ask()
+    bench.wait()
     bench.told_end = 8
     assert bench.monitor.take_stalled() == []
 
@@ -268,9 +270,7 @@ def test_an_end_that_was_told_is_no_stall() -> None:
     """What is left before it are aborted records or markers: the client has nothing to give."""
     bench = Bench(end_offset=8, next_offset=5)
     bench.told_end = 8
-    bench.monitor.ask()
-    bench.clock.sleep(PATIENCE_S + 1)
-    bench.monitor.ask()
+    bench.wait()
     assert bench.monitor.take_stalled() == []
 
 
