@@ -14,6 +14,7 @@ from confluent_kafka import TopicPartition
 from structlog.testing import capture_logs
 
 from consumer import stalls
+from consumer.records import Polled
 from consumer.service import Service
 from consumer.serving import Serving
 from runtime.clock import SystemClock
@@ -44,8 +45,18 @@ def test_a_client_that_stopped_fetching_is_replaced(
             simulate(environ, 200, seed=1)
             topics.wait_until_caught_up()
             assert service._parts is not None
-            client = service._parts.source._consumer
-            client.pause([TopicPartition(settings.topics.events, number) for number in topics.ends()])
+            source = service._parts.source
+            client, poll, paused = source._consumer, source.poll, Event()
+
+            def poll_of_paused(timeout_s: float, max_records: int) -> Polled:
+                # On the thread that polls: from another one the call may take minutes.
+                if not paused.is_set():
+                    client.pause([TopicPartition(settings.topics.events, number) for number in topics.ends()])
+                    paused.set()
+                return poll(timeout_s, max_records)
+
+            monkeypatch.setattr(source, "poll", poll_of_paused)
+            assert paused.wait(ENDS_S)
             simulate(environ, 200, seed=2)
             topics.wait_until_caught_up()
         finally:
