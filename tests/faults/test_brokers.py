@@ -42,7 +42,7 @@ def oldest_s(scorer: Scorer) -> float:
     "harm",
     [
         pytest.param(LocalProcess.stop, id="stopped", marks=pytest.mark.long),
-        pytest.param(LocalProcess.kill, id="killed", marks=pytest.mark.long),
+        pytest.param(LocalProcess.kill, id="killed"),
     ],
 )
 def test_a_broker_that_is_away_is_waited_for(

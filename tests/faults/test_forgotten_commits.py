@@ -9,8 +9,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 
-import pytest
-
 from consumer.ports import Settlement, Transaction
 from consumer.records import Output
 from consumer.wiring import group_offsets, make_transactor
@@ -22,7 +20,6 @@ from tests.faults.servers import FaultKafka
 from tests.invariants import Topics, hanging, partition_of
 from tests.kafka import Namespace, eventually
 
-pytestmark = pytest.mark.long
 OWNERS, OWN_PARTITIONS, OUTPUTS = 6, 4, 3
 """Instances, partitions of each, topics that it writes to: the more markers to write, the more are forgotten."""
 BATCH_BYTES = 1_000_000
