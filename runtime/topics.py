@@ -131,12 +131,14 @@ def _create(admin: AdminClient, topics: Sequence[NewTopic]) -> list[str]:
 def _await(admin: AdminClient, names: Sequence[str]) -> Mapping[str, Topic]:
     """The topics once all are known: brokers learn of a new one some time after it was created."""
     deadline = time.monotonic() + PATIENCE_S
-    while names:
-        found = describe(admin, names)
-        if len(found) == len(names) or time.monotonic() >= deadline:
-            return found
+    while len(found := describe(admin, names)) < len(names):
+        if time.monotonic() >= deadline:
+            missing = ", ".join(sorted(set(names) - found.keys()))
+            raise KafkaUnavailableError(
+                f"Kafka does not know of what it has created {PATIENCE_S:.0f} s ago: {missing}."
+            )
         time.sleep(_RETRY_S)
-    return {}
+    return found
 
 
 def _create_topic(admin: AdminClient, topic: NewTopic) -> "Future[Any]":
@@ -205,6 +207,7 @@ def _passing(error: KafkaError) -> bool:
         KafkaError._TIMED_OUT,
         KafkaError._TRANSPORT,
         KafkaError._ALL_BROKERS_DOWN,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,  # by a broker that has not heard yet of what another one knows
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.NOT_CONTROLLER,
         KafkaError.REQUEST_TIMED_OUT,

@@ -26,11 +26,16 @@ def done(result: Any) -> "Future[Any]":
 
 
 class Cluster:
-    """An admin client on a cluster in memory; `faults` are answered first, one for each request."""
+    """An admin client on a cluster in memory; `faults` are answered first, one for each request.
+
+    A new topic's settings are asked `unheard` times of brokers that have not heard of it yet.
+    """
 
     def __init__(self, *faults: int, config_fault: int | None = None, create_fault: int | None = None):
         self.faults = list(faults)
         self.config_fault = config_fault
+        self.unheard = 0
+        self._told: dict[str, int] = {}
         self.create_fault = create_fault
         self.topics: dict[str, NewTopic] = {}
 
@@ -47,6 +52,9 @@ class Cluster:
         (resource,) = resources
         if self.config_fault is not None:
             return {resource: done(self.config_fault)}
+        self._told[resource.name] = self._told.get(resource.name, 0) + 1
+        if self._told[resource.name] <= self.unheard:
+            return {resource: done(KafkaError.UNKNOWN_TOPIC_OR_PART)}
         config = {"max.message.bytes": "1048588", "retention.ms": "1", **(self.topics[resource.name].config or {})}
         return {resource: done({name: SimpleNamespace(name=name, value=value) for name, value in config.items()})}
 
@@ -72,6 +80,24 @@ def test_what_is_missing_is_created_and_right() -> None:
     cluster: Any = Cluster()
     assert topics.create_topics(cluster, SPECS) == [spec.name for spec in SPECS]
     assert topics.check_topics(cluster, SPECS) == []
+
+
+def test_brokers_that_have_not_heard_of_a_new_topic_are_asked_again() -> None:
+    """The next broker may be behind; the dead letters still get what the settings of the events ask for."""
+    cluster: Any = Cluster()
+    cluster.unheard = 1
+    topics.create_topics(cluster, SPECS)
+    assert topics.check_topics(cluster, SPECS) == []
+
+
+def test_a_new_topic_that_stays_unknown_ends_in_3(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then nothing is created by settings that were guessed."""
+    monkeypatch.setattr(topics, "PATIENCE_S", 0.0)
+    cluster: Any = Cluster()
+    cluster._description = lambda _: KafkaError.UNKNOWN_TOPIC_OR_PART
+    with pytest.raises(KafkaUnavailableError, match=SPECS[0].name):
+        topics.create_topics(cluster, SPECS)
+    assert list(cluster.topics) == [SPECS[0].name]
 
 
 def test_a_passing_fault_is_waited_out() -> None:
