@@ -120,4 +120,4 @@ class ChangelogReader:
             changelog.unreadable[lead_id] = f"{where}: its key is not its lead"
             return
         changelog.leads[lead_id] = pack(profile)
-        changelog.last_offset = max(changelog.last_offset, profile.last_offset)
+        changelog.highest_offset = max(changelog.highest_offset, profile.last_offset)

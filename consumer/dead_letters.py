@@ -82,11 +82,6 @@ def source_offset(message: Message) -> int:
     return int(offset) if offset.isdigit() else -1
 
 
-def source_reason(message: Message) -> str:
-    """The code of a dead letter; empty if it does not say."""
-    return _last_header(message.headers(), REASON)  # type: ignore[arg-type]
-
-
 def reason_of(letter: Output) -> str:
     """The code in a dead letter that was made here."""
     return _last_header(letter.headers, REASON)

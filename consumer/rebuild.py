@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, cast
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
 
-from consumer.dead_letters import INTERNAL_ERROR, source_offset, source_reason
+from consumer.dead_letters import source_offset
 from consumer.reader import Reader
-from consumer.start import Changelog, Plan, Start, TopicIds, plan
+from consumer.start import Changelog, Mark, Plan, Start, TopicIds, plan
 from schemas.codec import Codec, UndecodableError, UnknownSchemaError
 from schemas.times import MAX_MS
 from scoring.events import LeadEvent
@@ -35,17 +35,18 @@ class Rebuilt(NamedTuple):
 
 @dataclass(slots=True)
 class Outcomes:
-    """What the decisions and dead letters of a partition tell.
+    """What the decisions and dead letters of a partition tell; some may be of an earlier life of the events topic.
 
     Attributes:
-        last_offset: The highest input offset that has an outcome.
-        failed: Offsets of events on which the scorer failed: they passed the gates, yet changed no state.
-        actions: By offset and event id (offsets begin anew when a topic is recreated), the decision that was published
-            as a route.
+        last_decided: The event of the last decision.
+        last_dead: The record of the last dead letter.
+        dead: Offsets and append times of what became a dead letter and so changed no state, though it may pass today.
+        actions: By offset and event id, the decision that was published as a route.
     """
 
-    last_offset: int = -1
-    failed: set[int] = field(default_factory=set)
+    last_decided: Mark | None = None
+    last_dead: Mark | None = None
+    dead: set[tuple[int, int]] = field(default_factory=set)
     actions: dict[tuple[int, str], Route] = field(default_factory=dict)
 
 
@@ -80,7 +81,11 @@ class Rebuilder:
         outcomes = self._outcomes(start.number, stop)
         if outcomes is None:
             return None
-        chosen = plan(start, changelog, self._ids, outcomes.last_offset)
+        marks = {mark for mark in (changelog.mark(), outcomes.last_decided, outcomes.last_dead) if mark is not None}
+        held = {mark for mark in marks if self._holds(start, mark, stop)}
+        if stop():
+            return None
+        chosen = plan(start, changelog, self._ids, held, marks - held)
         profiles: dict[str, Profile | None] = dict.fromkeys((*changelog.leads, *changelog.unreadable))
         if chosen.keep:
             profiles.update((lead_id, unpack(packed)) for lead_id, packed in changelog.leads.items())
@@ -97,6 +102,15 @@ class Rebuilder:
         )
         return Rebuilt(chosen.next_offset, profiles)
 
+    def _holds(self, start: Start, mark: Mark, stop: Callable[[], bool]) -> bool:
+        """Whether the events topic has what a mark tells of, or had it: what retention took cannot be looked at."""
+        if not start.low <= mark.offset < start.high:
+            return mark.offset < start.low
+        for message in self._read(self._from.events, start.number, mark.offset, stop):
+            event = self._decoded(message) if mark.event_id is not None else None
+            return mark.is_of(message.offset() or 0, _append_ms(message), event and event["event_id"])
+        return False
+
     def _fold(
         self,
         start: Start,
@@ -109,23 +123,32 @@ class Rebuilder:
         for message in self._read(self._from.events, start.number, start.low, stop):
             if (message.offset() or 0) >= next_offset:
                 break
-            event = None if message.offset() in outcomes.failed else self._event(message)
+            at_ms = _append_ms(message)
+            event = None if (message.offset(), at_ms) in outcomes.dead else self._event(message, at_ms)
             if event is not None:
-                self._apply(event, message, outcomes, profiles)
+                self._apply(event, message, at_ms, outcomes, profiles)
         return not stop()
 
-    def _event(self, message: Message) -> LeadEvent | None:
+    def _event(self, message: Message, at_ms: int) -> LeadEvent | None:
+        event = self._decoded(message)
+        return event if event is not None and gate(event, message.key(), at_ms) is None else None
+
+    def _decoded(self, message: Message) -> LeadEvent | None:
         try:
-            event = cast(LeadEvent, self._from.event_codec.decode(message.value()))
+            return cast(LeadEvent, self._from.event_codec.decode(message.value()))
         except (UndecodableError, UnknownSchemaError):
             return None
-        return event if gate(event, message.key(), min(message.timestamp()[1], MAX_MS)) is None else None
 
     def _apply(
-        self, event: LeadEvent, message: Message, outcomes: Outcomes, profiles: dict[str, Profile | None]
+        self,
+        event: LeadEvent,
+        message: Message,
+        at_ms: int,
+        outcomes: Outcomes,
+        profiles: dict[str, Profile | None],
     ) -> None:
         lead_id, offset = event["lead_id"], message.offset() or 0
-        folded = fold(profiles.get(lead_id), event, offset, min(message.timestamp()[1], MAX_MS), self._memory)
+        folded = fold(profiles.get(lead_id), event, offset, at_ms, self._memory)
         if folded is None:
             return
         profiles[lead_id] = folded.profile
@@ -136,14 +159,15 @@ class Rebuilder:
     def _outcomes(self, number: int, stop: Callable[[], bool]) -> Outcomes | None:
         outcomes = Outcomes()
         for message in self._read(self._from.dead_letters, number, OFFSET_BEGINNING, stop):
-            outcomes.last_offset = max(outcomes.last_offset, source_offset(message))
-            if source_reason(message) == INTERNAL_ERROR:
-                outcomes.failed.add(source_offset(message))
+            offset, at_ms = source_offset(message), _append_ms(message)
+            outcomes.last_dead = Mark(offset, append_ms=at_ms)
+            outcomes.dead.add((offset, at_ms))
         for message in self._read(self._from.decisions, number, OFFSET_BEGINNING, stop):
             decision = self._from.decision_codec.decode(message.value())
-            outcomes.last_offset = max(outcomes.last_offset, decision["source_offset"])
+            offset, event_id = decision["source_offset"], decision["event_id"]
+            outcomes.last_decided = Mark(offset, event_id=event_id)
             if decision["action_published"]:
-                outcomes.actions[decision["source_offset"], decision["event_id"]] = self._route(decision)
+                outcomes.actions[offset, event_id] = self._route(decision)
         return None if stop() else outcomes
 
     def _route(self, decision: dict[str, Any]) -> Route:
@@ -163,6 +187,11 @@ class Rebuilder:
                     return
                 else:
                     raise KafkaException(error)
+
+
+def _append_ms(message: Message) -> int:
+    """When an event was appended; a dead letter has the time of its event."""
+    return min(message.timestamp()[1], MAX_MS)
 
 
 def _unknown(start: Start, chosen: Plan) -> str:

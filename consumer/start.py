@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from consumer.assignment import Leads
+from scoring.profile import unpack
 
 REBUILD_HINT = "To go on with what the events topic still holds: `lead-scorer run --rebuild-state`"
 
@@ -49,12 +51,31 @@ class Start:
     high: int
 
     def named(self) -> dict[str, Any] | None:
-        """The topic ids in the metadata; None if it names none."""
+        """The topic ids in the metadata; None if it names none: it was not written by this service."""
         try:
             named = json.loads(self.metadata or "")
         except ValueError:
             return None
-        return named if isinstance(named, dict) else None
+        return named if isinstance(named, dict) and named.keys() >= {"events", "profiles"} else None
+
+
+class Mark(NamedTuple):
+    """An input record that is done, as what it left behind tells.
+
+    Attributes:
+        offset: Where it was. Offsets begin anew when a topic is recreated, so more is needed to know it again.
+        append_ms: Its append time; None where that is not told.
+        event_id: Its event; None where that is not told.
+    """
+
+    offset: int
+    append_ms: int | None = None
+    event_id: str | None = None
+
+    def is_of(self, offset: int, append_ms: int, event_id: str | None) -> bool:
+        """Whether it tells of this record."""
+        told = (self.offset, self.append_ms or append_ms, self.event_id or event_id)
+        return told == (offset, append_ms, event_id)
 
 
 @dataclass(slots=True)
@@ -64,12 +85,19 @@ class Changelog:
     Attributes:
         leads: The packed profiles.
         unreadable: By key, what is wrong with the latest value of a lead.
-        last_offset: The highest input offset that a profile has applied.
+        highest_offset: No profile has applied a higher input offset. Those that later ones replaced count: after a
+            rebuild they may be of another life of the events topic.
     """
 
     leads: Leads = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
-    last_offset: int = -1
+    highest_offset: int = -1
+
+    def mark(self) -> Mark | None:
+        """The last record that a profile has applied, None without a profile. Looks at each."""
+        profiles = map(unpack, self.leads.values())
+        last = max(profiles, key=lambda profile: profile.last_offset, default=None)
+        return Mark(last.last_offset, append_ms=last.last_seen_at) if last is not None else None
 
 
 def disagreement(start: Start, changelog: Changelog, ids: TopicIds) -> str | None:
@@ -108,10 +136,10 @@ def _offset_fault(start: Start, where: str, committed: int, ids: TopicIds) -> st
 
 
 def _state_fault(where: str, committed: int, changelog: Changelog) -> str | None:
-    if changelog.last_offset < committed:
+    if changelog.highest_offset < committed or (mark := changelog.mark()) is None or mark.offset < committed:
         return None
     return (
-        f"{where}: the committed offset is {committed}, but the state has offset {changelog.last_offset} applied: the "
+        f"{where}: the committed offset is {committed}, but the state has offset {mark.offset} applied: the "
         "group's offsets went back"
     )
 
@@ -135,29 +163,33 @@ class Plan:
     lost_records: int
 
 
-def plan(start: Start, changelog: Changelog, ids: TopicIds, last_outcome: int) -> Plan:
+def plan(start: Start, changelog: Changelog, ids: TopicIds, held: Collection[Mark], lost: Collection[Mark]) -> Plan:
     """What `--rebuild-state` does.
 
-    The changelog is kept where only offsets were lost or records after it are gone. Otherwise, and where it cannot be
-    read or is of another topic, the profiles are folded anew from what the events topic still holds.
+    What has an outcome is not scored again, and what has none is scored, wherever the group's offset was moved to. The
+    changelog is kept where only offsets were lost or records after it are gone. Otherwise, and where it cannot be read
+    or is of another topic, the profiles are folded anew from what the events topic still holds.
 
     Args:
         start: What Kafka says.
         changelog: What was read of the changelog.
         ids: The topics as they are now.
-        last_outcome: The highest input offset with a decision or a dead letter, -1 without one.
+        held: Marks of the changelog, the decisions and the dead letters that the events topic agrees with.
+        lost: Those that it does not agree with: they are of another life of it.
     """
-    named = start.named() or {}
-    same = named.get("events", ids.events) == ids.events
-    if start.committed is not None and same and start.low <= start.committed <= start.high:
-        keep = _trusted(changelog, named, ids) and changelog.last_offset < start.committed
-        return Plan(start.committed, keep, 0)
-    done = max(last_outcome, changelog.last_offset) + 1
-    if not same or done > start.high:  # another life of the topic: nothing of it is done
+    named, mark = start.named(), changelog.mark()
+    done = max((mark.offset for mark in held), default=-1) + 1
+    if named is None:  # there is no offset, or one that a tool has set: it tells where to begin, and not what is done
+        another_life = bool(lost) and not done
+        reached = done or min(start.committed or 0, start.high)
+        keep = mark in held if done else mark is None
+    else:  # an offset of ours is past every outcome, and past duplicates, which leave none
+        another_life = named["events"] != ids.events
+        reached = max(done, start.committed or 0)
+        keep = named["profiles"] == ids.profiles
+    if another_life:
         return Plan(start.low, keep=False, lost_records=0)
-    reached = max(done, start.committed or 0)
-    return Plan(max(reached, start.low), _trusted(changelog, named, ids), max(0, start.low - reached))
-
-
-def _trusted(changelog: Changelog, named: dict[str, Any], ids: TopicIds) -> bool:
-    return not changelog.unreadable and named.get("profiles", ids.profiles) == ids.profiles
+    if reached > start.high:  # the log lost its end, and profiles may have applied what is gone
+        return Plan(start.high, keep=False, lost_records=0)
+    lost_records = max(0, start.low - reached) if reached else 0
+    return Plan(max(reached, start.low), keep and not changelog.unreadable, lost_records)

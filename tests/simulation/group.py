@@ -13,6 +13,8 @@ from tests.simulation.kernel import Kernel, Process
 from tests.simulation.logs import Write
 
 Offset = tuple[int, str]
+TOOL_METADATA = ""
+"""What goes with an offset that was not committed by the service."""
 
 
 class Membership(NamedTuple):
@@ -191,8 +193,8 @@ class Group:
         if not commit:
             return
         for number, (offset, metadata) in offsets.items():
-            before = self.offsets.get(number, (0, ""))[0]
-            if offset < before:
+            before, before_metadata = self.offsets.get(number, (0, TOOL_METADATA))
+            if offset < before and before_metadata != TOOL_METADATA:
                 self._went_back(number, before, offset)
             self.offsets[number] = (offset, metadata)
         self._kernel.note("offsets", write=write.name, offsets={n: o for n, (o, _) in offsets.items()})

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from tests.simulation.cluster import PROFILES, Cluster
+from tests.simulation.group import TOOL_METADATA
 from tests.simulation.logs import Entry, Log
 
 STATE_ERROR = 5
@@ -26,6 +27,7 @@ class Loss:
         number = self._chance.choice(known)
         deeds: list[Callable[[], None]] = [
             partial(self._lose_offset, number),
+            partial(self._move_offset, number),
             partial(self._scribble, number),
             self._recreate_changelog,
         ]
@@ -37,6 +39,11 @@ class Loss:
     def _lose_offset(self, number: int) -> None:
         """As when a group's offsets expire."""
         del self._cluster.group.offsets[number]
+
+    def _move_offset(self, number: int) -> None:
+        """A tool has set it, forwards or backwards."""
+        to = self._chance.randint(0, self._cluster.events(number).end)
+        self._cluster.group.offsets[number] = (to, TOOL_METADATA)
 
     def _scribble(self, number: int) -> None:
         """Somebody else has written to the changelog."""

@@ -93,9 +93,7 @@ class World:
 
     def _lose_state(self) -> None:
         """The service must refuse a damaged state, and agree with everything again once it may rebuild it."""
-        self._fleet.stop_all()
-        self._kernel.run(lambda: not self._fleet.alive(), every_s=ASK_EVERY_S, until_s=self._kernel.now_s + STOPPED_S)
-        self._seen.update(instance.process.name for instance in self._fleet.all)
+        self._stop_all()
         if not Loss(self.cluster).strike():
             return
         self._fleet.start("a")
@@ -109,6 +107,15 @@ class World:
         self._fleet.start("a")
         self._faults.arm_crash()
         self._catch_up()
+        self._stop_all()
+        self._fleet.rebuilding, self._fleet.stopped = False, False
+        self._upstream.more(self._kernel.random.randint(0, 5))
+        self._catch_up()
+
+    def _stop_all(self) -> None:
+        self._fleet.stop_all()
+        self._kernel.run(lambda: not self._fleet.alive(), every_s=ASK_EVERY_S, until_s=self._kernel.now_s + STOPPED_S)
+        self._seen.update(instance.process.name for instance in self._fleet.all)
 
     def end(self) -> None:
         """Takes everything down, so that nothing of this seed reaches into the next."""

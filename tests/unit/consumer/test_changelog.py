@@ -87,7 +87,7 @@ def test_the_highest_input_offset_that_was_applied() -> None:
         profile_message(1, "b", Profile(last_offset=4)),
         tombstone(2, "a"),
     ).read()
-    assert found.last_offset == 17
+    assert found.highest_offset == 17
 
 
 def test_an_empty_changelog_is_not_read() -> None:
