@@ -40,6 +40,8 @@ REVOKE_WAIT_S = 45.0
 AWAIT_SLICE_S = 1.0
 SILENT_S_MAX = 5.0
 """An instance without records commits an offset again so often, and so learns that another one has its id."""
+QUIET_S = 1.0
+"""After so long without a transaction the last one is verified: its markers have come by then, or were forgotten."""
 TOO_LARGE = "MSG_SIZE_TOO_LARGE"
 GAP_S = 2.0
 """Between two polls: after a longer one the client may have much."""
@@ -107,6 +109,8 @@ class Loop:
         self._aborts = 0
         self._unsure = False
         """Whether the last transaction may have been lost with the partitions."""
+        self._committed_s: float | None = None
+        """When the last transaction settled, in monotonic seconds; None once it was verified."""
         self._registry_tries = 0
         self._hold_until_s = 0.0
         self._submitted_s = clock.monotonic()
@@ -387,9 +391,7 @@ class Loop:
         return bool(self._gathered or self._open is not None)
 
     def _transact(self) -> None:
-        if self._unsure:  # without partitions there may be no other transaction to find out
-            self._unsure = False
-            self._in_flight = _InFlight(self._new_batch(), self._transactions.verify(), self._clock.monotonic())
+        if self._look_back():
             return
         if self._starting:  # first, or new partitions would wait until the others' backlog is drained
             if self._take_membership():
@@ -422,6 +424,22 @@ class Loop:
         future = self._transactions.submit(Transaction(outputs, batch.next_offsets, self._membership))
         self._submitted_s = self._clock.monotonic()
         self._in_flight = _InFlight(batch, future, self._submitted_s)
+        return True
+
+    def _look_back(self) -> bool:
+        """Begins to verify the last transaction where a next one may not find out that the brokers lost it.
+
+        Without partitions there may be none; and in a silence a broker may die and come back, and the next one, which
+        writes elsewhere, does not notice.
+        """
+        now_s = self._clock.monotonic()
+        quiet = self._committed_s is not None and now_s - self._committed_s >= QUIET_S
+        if not quiet and not self._unsure:
+            return False
+        if quiet:
+            self._committed_s = None
+        self._unsure = False
+        self._in_flight = _InFlight(self._new_batch(), self._transactions.verify(everywhere=quiet), now_s)
         return True
 
     def _offsets_only(self) -> Batch | None:
@@ -493,7 +511,7 @@ class Loop:
         if self._aborts:
             self._aborts = 0
             self._processor.forward_whole(certain=False)
-        batch = in_flight.batch
+        batch, self._committed_s = in_flight.batch, now_s
         batch.apply_to_state()
         self._guard, self._gates = batch.guard, batch.gates
         self._telemetry.stage("commit", now_s - in_flight.began_s)

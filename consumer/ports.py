@@ -50,8 +50,11 @@ class Transactions(Protocol):
             Its settlement, or the `FatalError` that ends the service.
         """
 
-    def verify(self) -> Future[Settlement]:
-        """Makes sure of the last one that was committed, where there may be no next one to find out.
+    def verify(self, *, everywhere: bool) -> Future[Settlement]:
+        """Makes sure of the last one that was committed, where no next one may find out.
+
+        Args:
+            everywhere: Look at every partition that it wrote to, not only at the offsets.
 
         Returns:
             A settlement of nothing: committed, or undone.

@@ -48,6 +48,8 @@ START_TIMEOUT_S = 27.0
 PATIENCE_PAST_TIMEOUT_S = 1.0
 """Patience doubles each time in a row, so that slow brokers get as much as they need: to so much more than the
 transaction's timeout, for by then the broker has ended it."""
+OUTAGE_S = 2.0
+"""In a transaction that took no longer no broker has died and come back."""
 LOOK_AGAIN_S = 1.0
 """A process that was stopped for a while lets its client hear of it first."""
 TOKEN_BYTES = 8
@@ -133,10 +135,10 @@ class Transactor:
         self._executor.submit(self._run, attempt)
         return attempt.settlement
 
-    def verify(self) -> Future[Settlement]:
+    def verify(self, *, everywhere: bool) -> Future[Settlement]:
         """Makes sure of the last transaction that was committed, on this object's thread."""
         settlement: Future[Settlement] = Future()
-        self._executor.submit(self._verify, settlement)
+        self._executor.submit(self._verify, settlement, everywhere)
         return settlement
 
     def give_up_stuck(self) -> None:
@@ -200,9 +202,9 @@ class Transactor:
         except Exception as error:  # noqa: BLE001 - as above
             attempt.settlement.set_exception(error)
 
-    def _verify(self, settlement: Future[Settlement]) -> None:
+    def _verify(self, settlement: Future[Settlement], everywhere: bool) -> None:
         try:
-            undone = self._aftermath.verify(thorough=False)
+            undone = self._aftermath.verify_quietly() if everywhere else self._aftermath.verify(thorough=False)
             settlement.set_result(Settlement(not undone, undone=undone))
         except Exception as error:  # noqa: BLE001 - as above
             settlement.set_exception(error)
@@ -210,7 +212,8 @@ class Transactor:
     def _settlement(self, attempt: Attempt, end: End) -> Settlement:
         """Makes sure how the transaction ended, whatever it takes."""
         error = None if end.error is None else end.error.name()
-        if end.committed and end.prompt:
+        brisk = self._clock.monotonic() - attempt.began_s <= OUTAGE_S
+        if end.committed and end.prompt and brisk:
             self._patience = 1.0
             self._aftermath.committed(attempt)
             return Settlement(committed=True)

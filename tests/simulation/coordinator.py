@@ -71,7 +71,7 @@ class Coordinator:
         timeout_s: `transaction.timeout.ms` of all producers.
         marker_delay_s: How long a marker may take to one partition.
         skips: Which of the markers of an id's transaction are forgotten (KAFKA-20734), of so many. After a
-            commit that is answered the broker dies, and the next transaction fails.
+            commit that is answered the broker dies; one that follows before it is back fails, or waits for it.
         clock_ms: The brokers' clock.
     """
 
@@ -88,8 +88,8 @@ class Coordinator:
         self._kernel, self._log, self._timeout_s = kernel, log, timeout_s
         self._marker_delay_s, self._skips, self._clock_ms = marker_delay_s, skips, clock_ms
         self._producers: dict[str, _Producer] = {}
-        self.forgotten: set[str] = set()
-        """Transactional ids whose next transaction fails."""
+        self.forgotten: dict[str, float] = {}
+        """Since when markers of an id's last transaction are forgotten: the broker has died and comes back."""
 
     @property
     def open(self) -> list[str]:
@@ -183,7 +183,7 @@ class Coordinator:
         skipped = self._skips(transactional_id, len(tell), commit=commit)
         if skipped and not unheard:
             if commit:
-                self.forgotten.add(transactional_id)
+                self.forgotten[transactional_id] = self._kernel.now_s
             else:
                 skipped = set()
         for number, call in enumerate(tell):

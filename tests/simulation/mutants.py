@@ -429,6 +429,19 @@ def rebuilt_from_the_first_record(patch: Patch) -> None:
 
 
 @mutant("state_loss")
+def offset_of_a_tool_trusted(patch: Patch) -> None:
+    """A rebuild goes on where the group's offset was moved to, whatever has an outcome."""
+
+    def rebuild(original: Any, self: Rebuilder, start: Start, *args: Any) -> Rebuilt | None:
+        rebuilt: Rebuilt | None = original(self, start, *args)
+        if rebuilt is None or start.committed is None:
+            return rebuilt
+        return rebuilt._replace(next_offset=start.committed)
+
+    _around(patch, Rebuilder, "rebuild", rebuild)
+
+
+@mutant("state_loss")
 def rebuilt_without_tombstones(patch: Patch) -> None:
     """A rebuild leaves what cannot be read in the changelog."""
 
@@ -522,12 +535,24 @@ def state_kept_after_it_was_undone(patch: Patch) -> None:
 def nobody_looks_without_partitions(patch: Patch) -> None:
     """The last transaction is verified by the next one alone, and after partitions were given up there is none."""
 
-    def verify(_: Transactor) -> Future[Settlement]:
+    def verify(*_: object, **__: object) -> Future[Settlement]:
         future: Future[Settlement] = Future()
         future.set_result(Settlement(committed=True))
         return future
 
     patch.setattr(Transactor, "verify", verify)
+
+
+@mutant("skipped_markers")
+def nobody_looks_after_a_silence(patch: Patch) -> None:
+    """The next transaction is prompt and writes elsewhere: that is taken for a proof that all before it are well."""
+    patch.setattr("consumer.loop.QUIET_S", 1e9)
+
+
+@mutant("skipped_markers")
+def a_wait_before_the_end_is_no_sign(patch: Patch) -> None:
+    """A transaction that waited for a broker to come back, and then ended promptly, counts as prompt."""
+    patch.setattr("consumer.transactions.OUTAGE_S", 1e9)
 
 
 @mutant("late_end")

@@ -23,6 +23,8 @@ RETRY_S = 0.03
 ABANDON_S = (1.05, 3.0)
 """After how long the client gives the first copy of an end up and sends another one."""
 LATE_S = 15.0
+AWAY_S = 1.2
+"""For at least so long is a broker away that dies and comes back."""
 _WAITABLE = {KafkaError.CONCURRENT_TRANSACTIONS, KafkaError.UNSTABLE_OFFSET_COMMIT}
 _MEMBERSHIP = {KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION}
 
@@ -51,8 +53,9 @@ class TransactionalProducer:
     def begin_transaction(self) -> None:
         self._check()
         self._queue, self._places, self._offsets_sent, self._decided = [], set(), False, False
-        self._doomed = self._id in self._cluster.coordinator.forgotten
-        self._cluster.coordinator.forgotten.discard(self._id)
+        forgotten_s = self._cluster.coordinator.forgotten.pop(self._id, None)
+        away = forgotten_s is not None and self._kernel.now_s - forgotten_s < AWAY_S
+        self._doomed = away or (forgotten_s is not None and self._chance.random() < 0.5)
 
     def produce(
         self,
@@ -223,10 +226,14 @@ class TransactionalProducer:
 
     def _fail_somehow(self) -> None:
         """The broker has died and come back since the transaction before."""
-        way = self._chance.choice(("stuck", "abortable", "fatal"))
+        way = self._chance.choice(("stuck", "abortable", "fatal", "waits"))
         self._kernel.note("the broker came back", way=way)
         if way == "stuck":
             self._kernel.sleep(FOREVER_S)
+        if way == "waits":
+            self._doomed = False
+            self._kernel.sleep(2 * AWAY_S)
+            return
         if way == "fatal":
             self._fatal = KafkaError._FAIL
             self._check()

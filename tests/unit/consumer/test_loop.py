@@ -17,7 +17,7 @@ from consumer import loop as loops
 from consumer.assignment import Partition, Phase
 from consumer.batch import Batch
 from consumer.dead_letters import Guard
-from consumer.loop import BUSY_POLL_S, GAP_S, IDLE_POLL_S, SERVE_AFTER_S, SLICE_RECORDS, TOO_LARGE, Loop
+from consumer.loop import BUSY_POLL_S, GAP_S, IDLE_POLL_S, QUIET_S, SERVE_AFTER_S, SLICE_RECORDS, TOO_LARGE, Loop
 from consumer.ports import Membership, Restored, Settlement, Transaction
 from consumer.purge import PASS_S_MAX, Purge
 from consumer.records import Output, Polled, Record
@@ -88,10 +88,12 @@ class Transactions:
         self.submitted: list[Transaction] = []
         self.futures: list[Future[Settlement]] = []
         self.asked_for_stuck = self.verified = 0
+        self.verified_everywhere = False
         self.verdict = Settlement(committed=True)
 
-    def verify(self) -> Future[Settlement]:
+    def verify(self, *, everywhere: bool) -> Future[Settlement]:
         self.verified += 1
+        self.verified_everywhere = everywhere
         future: Future[Settlement] = Future()
         future.set_result(self.verdict)
         return future
@@ -446,7 +448,7 @@ def test_expired_leads_are_forgotten_with_the_batch(bench: Bench) -> None:
     for offset in range(2):
         bench.give(event_record(offset, append_ms=late_ms)).turn().commit()
     bench.clock.sleep(PASS_S_MAX)
-    bench.give(event_record(2, append_ms=late_ms)).turn()
+    bench.give(event_record(2, append_ms=late_ms)).turn(times=3)
     assert (b"old", None) in [(output.key, output.value) for output in bench.outputs(PROFILES)]
     bench.commit()
     assert set(bench.partition().leads) == {"l"}
@@ -597,8 +599,8 @@ def test_a_commit_ends_the_row(bench: Bench) -> None:
     bench.reading(0).fatal = FatalError("thrice")
     for offset in (0, 1):
         for _ in range(2):
-            bench.give(*visits(offset, 1)).turn().abort()
-        bench.give(*visits(offset, 1)).turn().commit()
+            bench.give(*visits(offset, 1)).turn(times=3).abort()
+        bench.give(*visits(offset, 1)).turn(times=3).commit()
     assert bench.partition().next_offset == 2
 
 
@@ -978,6 +980,28 @@ def test_the_last_commit_is_verified_where_partitions_are_given_up(bench: Bench,
     getattr(bench.loop, kind)([0])
     bench.turn(times=5)
     assert bench.transactions.verified == 1
+
+
+def test_the_last_transaction_is_verified_after_a_silence(bench: Bench) -> None:
+    """Once: a broker may have died and come back, and a next transaction that writes elsewhere would not tell."""
+    bench.reading(0).give(*visits(0, 1)).turn()
+    bench.commit()
+    bench.turn(times=5)
+    assert bench.transactions.verified == 0
+    bench.clock.sleep(QUIET_S)
+    bench.turn(times=5)
+    assert (bench.transactions.verified, bench.transactions.verified_everywhere) == (1, True)
+
+
+def test_after_a_silence_the_next_transaction_waits_for_the_look(bench: Bench) -> None:
+    """It would take up what the last one left open."""
+    bench.reading(0).give(*visits(0, 1)).turn()
+    bench.commit()
+    bench.clock.sleep(QUIET_S)
+    bench.give(*visits(0, 2)).turn()
+    assert (bench.transactions.verified, len(bench.transactions.submitted)) == (1, 1)
+    bench.turn(times=2)
+    assert (bench.transactions.verified, len(bench.transactions.submitted)) == (1, 2)
 
 
 def test_what_verifying_undoes_is_restored(bench: Bench) -> None:

@@ -524,15 +524,46 @@ def test_what_a_next_owner_hides_is_not_missing(bench: Bench) -> None:
 
 def test_verifying_finds_it_too(told: Bench) -> None:
     """Where no other transaction comes: all partitions were given up."""
-    assert told.transactor.verify().result(timeout=10) == Settlement(committed=False, undone=True)
+    verdict = told.transactor.verify(everywhere=False)
+    assert verdict.result(timeout=10) == Settlement(committed=False, undone=True)
 
 
 def test_verifying_what_is_well_costs_one_request(bench: Bench) -> None:
     """Each rebalance does it."""
     bench.opened().run()
     bench.calls.clear()
-    assert bench.transactor.verify().result(timeout=10) == COMMITTED
+    assert bench.transactor.verify(everywhere=False).result(timeout=10) == COMMITTED
     assert bench.calls == ["without_pending"]
+
+
+def test_after_a_silence_what_is_well_needs_no_look_at_its_records(bench: Bench) -> None:
+    """Nothing hangs: every marker has come."""
+    bench.opened().run()
+    bench.land()
+    bench.unseen = {AT_3}
+    assert bench.transactor.verify(everywhere=True).result(timeout=10) == COMMITTED
+    assert len(bench.producers) == 1
+
+
+def test_after_a_silence_what_hangs_is_mended(told: Bench) -> None:
+    """Its offsets are there, its record is not: the broker forgot that marker alone."""
+    told.land()
+    told.hanging, told.unseen = [[AT_3]], {AT_3}
+    told.land = told.unseen.clear  # type: ignore[method-assign]
+    assert told.transactor.verify(everywhere=True).result(timeout=10) == COMMITTED
+    again = [record.topic for producer in told.producers[1:] for record in producer.produced]
+    assert again == ["lead.decisions", "lead.decisions"]  # what ends the open one, and the record once more
+
+
+def test_a_transaction_that_waited_for_its_broker_is_looked_at(bench: Bench) -> None:
+    """Its end was prompt, but the broker may have come back without markers of the one before."""
+    bench.opened().run()
+    bench.land()
+    bench.script.then("send_offsets", lambda: bench.clock.sleep(3.0))
+    bench.script.then("commit", bench.land)
+    bench.calls.clear()
+    assert bench.run(next_offsets={3: 9}) == COMMITTED
+    assert "without_pending" in bench.calls
 
 
 # --- a client that is stuck ---
