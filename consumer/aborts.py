@@ -1,12 +1,11 @@
-"""When transactions that abort again and again end the service. Pure."""
+"""When transactions that abort again and again end the service."""
 
 from __future__ import annotations
 
-from runtime.errors import ConfigurationError, FatalError, KafkaUnavailableError
+from collections.abc import Callable
+from typing import NamedTuple
 
-UNAUTHORISED_MAX = 3
-MISSING_MAX = 5
-OTHER_MAX = 30
+from runtime.errors import ConfigurationError, FatalError, KafkaUnavailableError
 
 _UNAUTHORISED = {
     "TOPIC_AUTHORIZATION_FAILED",
@@ -49,27 +48,69 @@ _HEALED_BY_WAITING = {
 }
 
 
-def abort_limit(error: str | None, in_a_row: int) -> FatalError | None:
-    """What ends the service after so many aborts in a row for this error; None: try again.
+class Aborts:
+    """Counts aborted transactions in a row that had causes of one kind, and says when they end the service.
 
     A broker that is away is waited for without end; what no waiting heals looks abortable to the client just the same.
-
-    Args:
-        error: The name of Kafka's error.
-        in_a_row: Aborted transactions since the last committed one.
     """
-    if error in _UNAUTHORISED and in_a_row >= UNAUTHORISED_MAX:
-        return KafkaUnavailableError(
-            f"not authorised: transactions abort with {error}. The principal needs Write on the decisions, profiles, "
-            "action and dead letter topics and on the transactional id, and Read on the events topic and the group"
-        )
-    if error in _MISSING and in_a_row >= MISSING_MAX:
-        return ConfigurationError(
-            f"transactions abort with {error}: an output topic is missing. `lead-scorer topics create` creates it"
-        )
-    if error not in _HEALED_BY_WAITING and in_a_row >= OTHER_MAX:
-        return FatalError(
-            f"{in_a_row} transactions in a row were aborted, last with {error}. Nothing of them is visible; the "
-            "brokers' logs say why. Start again once that is mended"
-        )
-    return None
+
+    def __init__(self) -> None:
+        self._limit: Limit | None = None
+        self._in_a_row = 0
+
+    def committed(self) -> None:
+        """The row is over."""
+        self._limit = None
+
+    def aborted(self, error: str | None) -> FatalError | None:
+        """What ends the service; None: try again.
+
+        Args:
+            error: The name of Kafka's error; None without one.
+        """
+        limit = _limit(error)
+        self._in_a_row = self._in_a_row + 1 if limit is self._limit else 1
+        self._limit = limit
+        return limit.failure(error, self._in_a_row) if limit is not None and self._in_a_row >= limit.aborts else None
+
+
+class Limit(NamedTuple):
+    """One kind of cause.
+
+    Attributes:
+        aborts: So many in a row end the service.
+        failure: With this, given the name of the error and their number.
+    """
+
+    aborts: int
+    failure: Callable[[str | None, int], FatalError]
+
+
+def _limit(error: str | None) -> Limit | None:
+    if error in _HEALED_BY_WAITING:
+        return None
+    if error in _UNAUTHORISED:
+        return UNAUTHORISED
+    return MISSING if error in _MISSING else OTHER
+
+
+UNAUTHORISED = Limit(
+    3,
+    lambda error, _: KafkaUnavailableError(
+        f"not authorised: transactions abort with {error}. The principal needs Write on the decisions, profiles, "
+        "action and dead letter topics and on the transactional id, and Read on the events topic and the group"
+    ),
+)
+MISSING = Limit(
+    5,
+    lambda error, _: ConfigurationError(
+        f"transactions abort with {error}: an output topic is missing. `lead-scorer topics create` creates it"
+    ),
+)
+OTHER = Limit(
+    30,
+    lambda error, in_a_row: FatalError(
+        f"{in_a_row} transactions in a row were aborted, last with {error}. Nothing of them is visible; the "
+        "brokers' logs say why. Start again once that is mended"
+    ),
+)

@@ -175,7 +175,10 @@ class Aftermath:
                 break
             suspicious = True
             log.warning("transaction_hangs", partitions=ending.names(), next="aborts it there")
-            aborts += self._abort(attempt, ending.hanging)
+            done = self._abort(attempt, ending.hanging)
+            aborts += done
+            if not done:
+                self._producers.back_off(tries)
         return bool(told)
 
     def _abort(self, attempt: Attempt, places: Collection[Place]) -> bool:

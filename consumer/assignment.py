@@ -1,5 +1,6 @@
 """The partitions that this instance owns, each with the committed state of its leads."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -12,6 +13,15 @@ class Phase(Enum):
 
     RESTORING = "restoring"
     ACTIVE = "active"
+
+
+@dataclass(slots=True)
+class Walk:
+    """A pass over a copy of a partition's lead ids, some for each transaction: the state changes during it."""
+
+    began_s: float
+    leads: Iterator[str]
+    done: bool = False
 
 
 @dataclass(slots=True)
@@ -29,6 +39,8 @@ class Partition:
     position: int = -1
     log_time_ms: int = 0
     """The latest append time among the records of committed transactions."""
+    walk: Walk | None = None
+    """How far `consumer.purge` is: it ends with the partition, or it would keep what was given up."""
     dropped: bool = False
     """Set once the partition is not owned any more: a restore under way may stop."""
 

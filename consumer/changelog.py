@@ -15,6 +15,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 
+from consumer.damage import DAMAGED, damaged
 from consumer.drills import At, nowhere
 from consumer.end_offsets import end_offsets
 from consumer.reader import Reader
@@ -80,22 +81,21 @@ class ChangelogReader:
         for message in messages:
             error = message.error()
             if error is not None:
-                if error.code() == KafkaError._PARTITION_EOF:
-                    return True  # read committed, and the last stable offset is past the mark: nothing is missing
-                if error.code() == KafkaError._BAD_MSG:
+                if error.code() in DAMAGED:
                     raise StateError(self._damaged(message, error))
-                raise KafkaException(error)
+                if error.code() != KafkaError._PARTITION_EOF:
+                    raise KafkaException(error)
+                if (message.offset() or 0) >= end:
+                    return True  # the last stable offset is past the mark: nothing is missing
+                continue  # a replica that is behind, or a new leader, which does not know of its end yet
             self._take(message, changelog)
             if (message.offset() or 0) >= end - 1:
                 return True
         return False
 
     def _damaged(self, message: Message, error: KafkaError) -> str:
-        return (
-            f"the changelog cannot be read: {self._topic}-{message.partition()}: {error.str()}. The brokers' copy is "
-            "damaged: mend it from a replica; or delete the topic, `lead-scorer topics create`, and then "
-            "`lead-scorer run --rebuild-state`"
-        )
+        what = damaged(self._topic, message.partition(), message.offset(), error)
+        return f"{what}; or delete the topic, `lead-scorer topics create`, and then `lead-scorer run --rebuild-state`"
 
     def _take(self, message: Message, changelog: Changelog) -> None:
         # A key that is no text cannot be a lead's, but must be named to be written over.

@@ -75,6 +75,17 @@ def end_offsets(admin: AdminClient, topic: str, numbers: list[int], isolation: I
     return _numbered(ends(admin, _places(topic, numbers), isolation))
 
 
+def known_end_offsets(admin: AdminClient, topic: str, numbers: list[int]) -> dict[int, int]:
+    """The last stable offset of those of a topic's partitions whose leaders answer.
+
+    Raises:
+        KafkaException: None does.
+    """
+    return _numbered(
+        _offsets(admin, _places(topic, numbers), OffsetSpec.latest(), IsolationLevel.READ_COMMITTED, partly=True)  # type: ignore[no-untyped-call]
+    )
+
+
 def start_offsets(admin: AdminClient, topic: str, numbers: list[int]) -> dict[int, int]:
     """The first offset that each partition still has.
 
@@ -93,25 +104,47 @@ def _numbered(offsets: dict[Place, int]) -> dict[int, int]:
 
 
 def _offsets(
-    admin: AdminClient, places: Collection[Place], spec: OffsetSpec, isolation: IsolationLevel
+    admin: AdminClient,
+    places: Collection[Place],
+    spec: OffsetSpec,
+    isolation: IsolationLevel,
+    *,
+    partly: bool = False,
 ) -> dict[Place, int]:
     asked = {TopicPartition(*place): spec for place in places}
     if not asked:
         return {}
-    try:
-        return _answers(admin.list_offsets(asked, isolation_level=isolation, request_timeout=REQUEST_TIMEOUT_S))
-    except KafkaException:
+    futures = admin.list_offsets(asked, isolation_level=isolation, request_timeout=REQUEST_TIMEOUT_S)
+    found, failure = _answers(futures)
+    if failure is not None:
         # The client goes on asking a leader that is gone, or one that is back with an epoch that is old
         # (FENCED_LEADER_EPOCH), until its metadata are refreshed: by itself after 5 minutes.
         # Of all topics: to be asked for those of one makes a broker with automatic creation create it.
         with suppress(KafkaException):
             admin.list_topics(timeout=REFRESH_TIMEOUT_S)
-        raise
-
-
-def _answers(futures: Mapping[TopicPartition, Future[ListOffsetsResultInfo]]) -> dict[Place, int]:
-    found = {(place.topic, place.partition): future.result().offset for place, future in futures.items()}
-    if unknown := sorted(place for place, offset in found.items() if offset < 0):
-        # To the client a silent broker is no error but the offset -1001: below every end, as if all had been read.
-        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no offsets of {unknown}"))
+        if not (partly and found):
+            raise failure
     return found
+
+
+def _answers(
+    futures: Mapping[TopicPartition, Future[ListOffsetsResultInfo]],
+) -> tuple[dict[Place, int], KafkaException | None]:
+    """What is known, and why not all of it."""
+    found: dict[Place, int] = {}
+    silent: list[Place] = []
+    failure: KafkaException | None = None
+    for asked, future in futures.items():
+        place = asked.topic, asked.partition
+        try:
+            offset = future.result().offset
+        except KafkaException as exception:
+            failure = failure or exception
+            continue
+        if offset >= 0:
+            found[place] = offset
+        else:  # to the client a silent broker is no error but the offset -1001
+            silent.append(place)
+    if silent and failure is None:
+        failure = KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no offsets of {sorted(silent)}"))
+    return found, failure

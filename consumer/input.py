@@ -9,6 +9,7 @@ from functools import partial
 import structlog
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from consumer.damage import DAMAGED, damaged
 from consumer.drills import At, nowhere
 from consumer.ports import Membership, RebalanceListener
 from consumer.records import Headers, Polled, Record, new
@@ -56,6 +57,8 @@ class KafkaInput:
         self._started: set[int] = set()
         self._to_resume: set[int] = set()
         self._paused = False
+        self._damaged: dict[int, int] = {}
+        """By partition, where a batch could not be read the last time."""
 
     def subscribe(self, listener: RebalanceListener) -> None:
         """Joins the group; the listener hears of assignments from within `poll`."""
@@ -191,6 +194,7 @@ class KafkaInput:
                 self._hear_of(number, error)
             if error is not None:
                 self._on_error(error, number, message.offset(), ends)
+                readable -= self._seeks.keys()
             elif number in readable:
                 at_ms = message.timestamp()[1]
                 if at_ms > MAX_MS:  # a producer's clock may say what no profile can hold
@@ -217,6 +221,9 @@ class KafkaInput:
                     f"{self._topic}-{number}: the next record to be read is gone ({error.str()}). Records were lost "
                     "to retention or the topic was recreated. `lead-scorer run --rebuild-state` goes on with the rest"
                 )
+        elif code in DAMAGED:
+            if readable:
+                self._read_again(number, offset, error)
         elif code == KafkaError._FATAL:
             raise FatalError(
                 f"the Kafka client cannot go on: {error.str()}. `group.protocol` in kafka.client must be one that the "
@@ -230,6 +237,16 @@ class KafkaInput:
             )
         else:
             log.warning("consumer_error", error=error.name(), detail=error.str(), next="the client retries by itself")
+
+    def _read_again(self, number: int, offset: int | None, error: KafkaError) -> None:
+        """The client has gone on with what comes after the batch: nothing of that may be taken."""
+        if offset is None or offset < 0 or self._damaged.get(number) == offset:
+            raise StateError(
+                f"{damaged(self._topic, number, offset, error)}. If there is none, delete the records up to it "
+                "(`kafka-delete-records.sh`), and then `lead-scorer run --rebuild-state` goes on with the rest"
+            )
+        log.warning("batch_unreadable", partition=number, offset=offset, error=error.str(), next="reads it again")
+        self._damaged[number] = self._seeks[number] = offset
 
 
 def _generation(membership: object) -> int:

@@ -7,11 +7,11 @@ from threading import Event, Thread
 from typing import NamedTuple
 
 import structlog
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from consumer.assignment import Partition, Phase
-from consumer.end_offsets import end_offsets
+from consumer.end_offsets import known_end_offsets
 from consumer.stalls import Stalls
 from runtime.clock import Clock
 from runtime.metrics import Metrics
@@ -104,12 +104,12 @@ class LagMonitor:
         ends = {p.number: self._ends[p.number] for p in active if p.number in self._ends}
         fresh: dict[int, int] = {}
         try:
-            fresh = end_offsets(self._admin, self._topic, [p.number for p in active], IsolationLevel.READ_COMMITTED)
+            fresh = known_end_offsets(self._admin, self._topic, [p.number for p in active])
         except KafkaException as exception:
             log.warning("lag_unknown", error=str(exception), next="tries again; the last end offsets stand")
         self._ends = ends = ends | fresh
         positions = {p.number: self._read_to(p) for p in active if not p.dropped}
-        self._stalled = self._stalls.find(positions, fresh, self._hindered_s())
+        self._stalled = self._stalls.find(positions, fresh, self._hindered_s()) or self._stalled
         polled = self._oldest_unprocessed_ms()
         for partition in active:
             number, next_offset = partition.number, partition.next_offset

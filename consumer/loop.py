@@ -8,12 +8,13 @@ the one in flight part of the state; an abort drops both, and the input is read 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
 import structlog
 
+from consumer.aborts import Aborts
 from consumer.assignment import Assignment, Partition, Phase
 from consumer.batch import Batch
 from consumer.dead_letters import Guard
@@ -72,7 +73,7 @@ class Loop:
         gates: The stream gates as they begin.
         controller: Sizes batches.
         purge: Forgets expired leads.
-        abort_limit: What ends the service after so many aborts in a row.
+        limits: What ends the service after so many aborts in a row.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class Loop:
         gates: StreamGates,
         controller: BatchController,
         purge: Purge,
-        abort_limit: Callable[[str | None, int], FatalError | None],
+        limits: Aborts,
     ) -> None:
         self.assignment = Assignment()
         self.assigned_once = False
@@ -96,7 +97,7 @@ class Loop:
         """Set when the group is left: nothing can or need be settled any more."""
         self._source, self._transactions, self._restorer = source, transactions, restorer
         self._processor, self._telemetry, self._clock = processor, telemetry, clock
-        self._guard, self._gates, self._controller, self._abort_limit = guard, gates, controller, abort_limit
+        self._guard, self._gates, self._controller, self._limits = guard, gates, controller, limits
         self._purge = purge
         self._gathered: list[Record] = []
         self._gathered_bytes = 0
@@ -510,6 +511,7 @@ class Loop:
         """What is committed becomes part of the state."""
         if self._aborts:
             self._aborts = 0
+            self._limits.committed()
             self._processor.forward_whole(certain=False)
         batch, self._committed_s = in_flight.batch, now_s
         batch.apply_to_state()
@@ -534,7 +536,7 @@ class Loop:
         self._discard()
         if error == TOO_LARGE:
             self._processor.forward_whole(certain=True)
-        fatal = self._abort_limit(error, self._aborts)
+        fatal = self._limits.aborted(error)
         if fatal is not None:
             raise fatal
         self._hold(self._aborts)

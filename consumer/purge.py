@@ -6,11 +6,9 @@ it, and late enough that it can make no difference: brokers' clocks may differ b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 
-from consumer.assignment import Partition
+from consumer.assignment import Partition, Walk
 from consumer.batch import Batch
 from scoring.profile import last_seen_at
 
@@ -33,7 +31,6 @@ class Purge:
     def __init__(self, retention_ms: int) -> None:
         self._after_ms = retention_ms + min(GRACE_MS_MAX, retention_ms)
         self._pass_s = min(PASS_S_MAX, retention_ms / 10_000)
-        self._walks: dict[int, _Walk] = {}
 
     def add_to(self, batch: Batch, now_s: float) -> None:
         """Adds tombstones to a batch that is about to be committed.
@@ -53,10 +50,10 @@ class Purge:
                     self._consider(batch, partition, lead_id)
 
     def _walk(self, partition: Partition, now_s: float, leads: int) -> list[str]:
-        """The next leads of a partition's walk; a new walk begins when its time has come, or for a new owner."""
-        walk = self._walks.get(partition.number)
-        if walk is None or walk.partition is not partition or (walk.done and now_s >= walk.began_s + self._pass_s):
-            walk = self._walks[partition.number] = _Walk(partition, now_s, iter(list(partition.leads)))
+        """The next leads of a partition's walk; a new walk begins when its time has come."""
+        walk = partition.walk
+        if walk is None or (walk.done and now_s >= walk.began_s + self._pass_s):
+            walk = partition.walk = Walk(now_s, iter(list(partition.leads)))
         found = list(islice(walk.leads, leads))
         walk.done = not found
         return found
@@ -67,13 +64,3 @@ class Purge:
             return
         if not batch.has(partition.number, lead_id):
             batch.put(partition.number, lead_id, None)
-
-
-@dataclass(slots=True)
-class _Walk:
-    """A pass over a copy of a partition's lead ids: the state changes during the walk."""
-
-    partition: Partition
-    began_s: float
-    leads: Iterator[str]
-    done: bool = False

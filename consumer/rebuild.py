@@ -8,11 +8,15 @@ from itertools import chain, takewhile
 from typing import Any, NamedTuple, cast
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 
+from consumer.damage import DAMAGED, damaged
 from consumer.dead_letters import source_offset
+from consumer.end_offsets import end_offsets
 from consumer.reader import Reader
 from consumer.start import Changelog, Mark, Plan, Start, TopicIds, plan
+from runtime.errors import StateError
 from schemas.codec import Codec, UndecodableError, UnknownSchemaError
 from schemas.times import MAX_MS
 from scoring.events import LeadEvent
@@ -67,8 +71,10 @@ class Rebuilder:
     What it cannot know: events that retention has removed, and last actions whose decisions it has removed.
     """
 
-    def __init__(self, reader: Reader, sources: Sources, ids: TopicIds, policy: Policy, memory: Memory) -> None:
-        self._reader, self._from, self._ids = reader, sources, ids
+    def __init__(
+        self, reader: Reader, admin: AdminClient, sources: Sources, ids: TopicIds, policy: Policy, memory: Memory
+    ) -> None:
+        self._reader, self._admin, self._from, self._ids = reader, admin, sources, ids
         self._policy, self._memory = policy, memory
 
     def rebuild(self, start: Start, changelog: Changelog, stop: Callable[[], bool]) -> Rebuilt | None:
@@ -77,6 +83,7 @@ class Rebuilder:
         Raises:
             KafkaException: Kafka could not answer.
             RegistryUnavailableError: The registry could not; try again.
+            StateError: What the brokers keep is damaged.
         """
         outcomes = self._outcomes(start.number, stop)
         if outcomes is None:
@@ -178,15 +185,20 @@ class Rebuilder:
 
     def _read(self, topic: str, number: int, offset: int, stop: Callable[[], bool]) -> Iterator[Message]:
         """The committed records of a partition, to its end."""
+        end = end_offsets(self._admin, topic, [number], IsolationLevel.READ_COMMITTED)[number]
+        if end <= 0:
+            return
         with self._reader.reading([TopicPartition(topic, number, offset)], CHUNK_RECORDS) as chunks:
             for message in chain.from_iterable(takewhile(lambda _: not stop(), chunks)):
                 error = message.error()
                 if error is None:
                     yield message
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    return
-                else:
+                elif error.code() in DAMAGED:
+                    raise StateError(damaged(topic, number, message.offset(), error))
+                elif error.code() != KafkaError._PARTITION_EOF:
                     raise KafkaException(error)
+                elif (message.offset() or 0) >= end:  # else a replica that is behind
+                    return
 
 
 def _append_ms(message: Message) -> int:

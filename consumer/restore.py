@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
@@ -42,18 +42,20 @@ class _Request:
     Attributes:
         numbers: All of them.
         waiting: Those that are not restored.
-        tries: How often all that wait were tried.
         began_s: When they were asked for.
+        tries: How often all that wait were tried.
+        failures: By number, how often it failed, and when in monotonic seconds it is tried again.
     """
 
     numbers: list[int]
     waiting: list[Partition]
     began_s: float
     tries: int = 0
+    failures: dict[int, tuple[int, float]] = field(default_factory=dict)
 
 
 class BackgroundRestorer:
-    """Implements `consumer.ports.Restorer`. A partition on which a transaction is open holds up no other one.
+    """Implements `consumer.ports.Restorer`. A partition that has to wait, or cannot be asked, holds up no other one.
 
     Args:
         offsets: Where the group stands.
@@ -105,7 +107,7 @@ class BackgroundRestorer:
         while not self._stop.is_set():
             requests += self._asked(RETRY_S if requests else None)
             for request in requests:
-                request.waiting = [p for p in request.waiting if not self._restore(p, request.tries)]
+                request.waiting = [p for p in request.waiting if not self._restore(p, request)]
                 request.tries += 1
                 if request.numbers and not request.waiting:
                     seconds = self._clock.monotonic() - request.began_s
@@ -120,34 +122,35 @@ class BackgroundRestorer:
             return []
         return [_Request([p.number for p in partitions], partitions, self._clock.monotonic())]
 
-    def _restore(self, partition: Partition, waits: int) -> bool:
-        """Tries until it is restored, impossible, or not wanted any more; False if it has to wait for others."""
+    def _restore(self, partition: Partition, request: _Request) -> bool:
+        """Whether it is restored, impossible, or not wanted any more; False: it has to be tried again."""
 
         def unwanted() -> bool:
             return self._stop.is_set() or partition.dropped
 
-        tries = 0
-        while not unwanted():
-            try:
-                result = self._attempt(partition, unwanted)
-            except OpenTransactionError:
-                _tell_of_open_transaction(partition.number, waits)
-                return False
-            except FatalError as error:
-                self._results.put(error)
-                break
-            except (KafkaException, RegistryUnavailableError, _OvertakenError) as exception:
-                log.warning("restore_failed", partition=partition.number, error=str(exception), next="tries again")
-                self._stop.wait(min(RETRY_S_MAX, RETRY_S * 2**tries))
-                tries = min(tries + 1, 10)
-            except Exception as error:
-                log.exception("restore_failed", partition=partition.number)
-                self._results.put(FatalError(f"restore of partition {partition.number} failed: {error!r}"))
-                break
-            else:
-                if result is not None:
-                    self._results.put(result)
-                break
+        failures, again_s = request.failures.get(partition.number, (0, 0.0))
+        if unwanted():
+            return True
+        if self._clock.monotonic() < again_s:
+            return False
+        try:
+            result = self._attempt(partition, unwanted)
+        except OpenTransactionError:
+            _tell_of_open_transaction(partition.number, request.tries)
+            return False
+        except FatalError as error:
+            self._results.put(error)
+        except (KafkaException, RegistryUnavailableError, _OvertakenError) as exception:
+            log.warning("restore_failed", partition=partition.number, error=str(exception), next="tries again")
+            wait_s = min(RETRY_S_MAX, RETRY_S * 2 ** min(failures, 10))
+            request.failures[partition.number] = failures + 1, self._clock.monotonic() + wait_s
+            return False
+        except Exception as error:
+            log.exception("restore_failed", partition=partition.number)
+            self._results.put(FatalError(f"restore of partition {partition.number} failed: {error!r}"))
+        else:
+            if result is not None:
+                self._results.put(result)
         return True
 
     def _attempt(self, partition: Partition, unwanted: Callable[[], bool]) -> Restored | None:

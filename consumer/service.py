@@ -92,8 +92,9 @@ class Service:
             log.info("starting", version=version("lead-scorer"), http_port=server.port, **_identity(self._settings))
             self._serving.start(self.metrics)
             self._thread.start()
-            while self._thread.is_alive() and not self._stop_asked():
-                self._thread.join(ASK_S)
+            settled = False
+            while not settled and not self._stop_asked():
+                settled = self._settled.wait(ASK_S)
             self._stop.set()
             if self._parts is not None:  # before that nothing was read, and there is nothing to commit
                 self._settled.wait(COMMIT_GRACE_S)
@@ -123,6 +124,15 @@ class Service:
             if self._error is not None:
                 self.metrics.count_errors("fatal")
             self._settled.set()
+            self._leave()
+
+    def _leave(self) -> None:
+        """Once it is settled how this ends: leaving may block, or fail."""
+        try:
+            if self._parts is not None:
+                self._parts.close()
+        except Exception:
+            log.exception("leaving_failed")
 
     def _connect_and_loop(self) -> None:
         parts = connect(
@@ -137,18 +147,14 @@ class Service:
         )
         self._parts = parts
         settle()
-        try:
-            parts.source.subscribe(parts.loop)
-            parts.lag.start()
-            while not self._stop.is_set():
-                parts.loop.turn()
-                if not self._stop.is_set() and (stalled := parts.lag.take_stalled()):
-                    parts.loop.rejoin(stalled)
-                self._ready = self._ready or not _waits_for(parts)
-            self._clean = parts.loop.finish(self._clock.monotonic() + COMMIT_GRACE_S - 0.5)
-            self._settled.set()
-        finally:
-            parts.close()
+        parts.source.subscribe(parts.loop)
+        parts.lag.start()
+        while not self._stop.is_set():
+            parts.loop.turn()
+            if not self._stop.is_set() and (stalled := parts.lag.take_stalled()):
+                parts.loop.rejoin(stalled)
+            self._ready = self._ready or not _waits_for(parts)
+        self._clean = parts.loop.finish(self._clock.monotonic() + COMMIT_GRACE_S - 0.5)
 
     def _endpoints(self) -> Endpoints:
         return Endpoints(

@@ -58,7 +58,7 @@ class Sightings:
         sight, window = Sight(set(), set()), WINDOW
         while undecided:
             begins = {place: max(0, end - window) for place, end in undecided.items()}
-            found = self._read(begins, last)
+            found = self._read(begins, undecided, last)
             # What stands behind it are tries that were aborted, however many: only a record that can be seen and is
             # another one tells that it is not there.
             sight.seen.update(place for place, same in found.items() if same)
@@ -70,7 +70,9 @@ class Sightings:
             window *= 4
         return sight
 
-    def _read(self, begins: Mapping[Place, int], last: Mapping[Place, Output]) -> dict[Place, bool | None]:
+    def _read(
+        self, begins: Mapping[Place, int], ends: Mapping[Place, int], last: Mapping[Place, Output]
+    ) -> dict[Place, bool | None]:
         """Whether partitions show a record: None where they show none at all; without those that we may not read."""
         found: dict[Place, bool | None] = dict.fromkeys(begins)
         waiting, partitions = set(begins), [TopicPartition(*place, begin) for place, begin in begins.items()]
@@ -82,13 +84,17 @@ class Sightings:
                     if error is None:
                         found[place] = found.get(place) or _same(message, last[place])
                         continue
+                    if error.code() == KafkaError._PARTITION_EOF:
+                        if (message.offset() or 0) >= ends[place]:  # else a replica that is behind
+                            waiting.discard(place)
+                        continue
                     waiting.discard(place)
                     if error.code() in REFUSALS:
                         log.warning(
                             "not_authorised_to_read", topic=place[0], why="nobody can tell what is missing there"
                         )
                         found.pop(place, None)
-                    elif error.code() != KafkaError._PARTITION_EOF:
+                    else:
                         raise KafkaException(error)
                 if not waiting:
                     break

@@ -15,7 +15,8 @@ class Stalls:
     """Finds what stalls; after a leader has gone and come back the client may never fetch from it again, silently.
 
     Only time counts in which the brokers told the ends and the loop took all that the client had. Patience doubles with
-    each find, and is as before once nothing is behind: what only is slow must not be made slower.
+    each find, for what only is slow must not be made slower. It is as before once nothing is behind, or nothing was
+    found for twice as long.
 
     Args:
         clock: Times patience.
@@ -24,6 +25,7 @@ class Stalls:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._patience_s = PATIENCE_S
+        self._found_s = clock.monotonic()
         self._asked_s = clock.monotonic()
         self._waiting: dict[int, tuple[int, float]] = {}
         """By partition, the position at which it stands, and since when."""
@@ -47,7 +49,7 @@ class Stalls:
                 self._waiting[number] = (position, min(now_s, since_s + unasked_s))
             elif position < ends.get(number, position):
                 self._waiting[number] = (position, since_s)
-        if ends and not self._waiting:
+        if (ends and not self._waiting) or now_s - self._found_s > 2 * self._patience_s:
             self._patience_s = PATIENCE_S
         stalled = {
             number: position
@@ -55,6 +57,7 @@ class Stalls:
             if now_s - max(since_s, hindered_s) > self._patience_s
         }
         if stalled:
+            self._found_s = now_s
             self._patience_s = min(2 * self._patience_s, PATIENCE_MAX_S)
             self._waiting = {}
         return stalled

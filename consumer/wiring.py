@@ -11,7 +11,7 @@ import structlog
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
-from consumer.aborts import abort_limit
+from consumer.aborts import Aborts
 from consumer.assignment import Phase
 from consumer.attempt import Undelivered
 from consumer.changelog import ChangelogReader
@@ -134,7 +134,7 @@ def connect(
     )
     memory = Memory(settings.state.dedup_window, int(settings.state.retention_days * DAY_MS))
     sources = Sources(topics.events, topics.decisions, topics.dead_letters, events_codec, decisions_codec)
-    rebuilder = Rebuilder(reader, sources, ids, policy, memory) if rebuild_state else None
+    rebuilder = Rebuilder(reader, admin, sources, ids, policy, memory) if rebuild_state else None
     restorer = BackgroundRestorer(offsets, changelog, ids, rebuilder, clock, metrics.set_restore_seconds)
     processor = Processor(
         codecs=(events_codec, decisions_codec, profiles_codec),
@@ -167,7 +167,7 @@ def connect(
         gates=StreamGates(),
         controller=BatchController(settings.budget.p95_ms, settings.budget.max_batch),
         purge=Purge(memory.retention_ms),
-        abort_limit=abort_limit,
+        limits=Aborts(),
     )
     lag = LagMonitor(
         admin=admin,

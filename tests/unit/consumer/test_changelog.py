@@ -80,6 +80,14 @@ def test_a_tombstone_forgets_the_lead() -> None:
     assert found.leads == {"b": pack(Profile(page_visits=9))}
 
 
+def test_an_end_that_comes_too_early_is_none() -> None:
+    """A replica that is behind, or a leader that does not know of its end yet, has more to come."""
+    bench = Bench(profile_message(0, "a", Profile(page_visits=1)), profile_message(1, "a", Profile(page_visits=2)))
+    log = bench.consumer.logs[PROFILES, 0]
+    log.insert(1, end(1, topic=PROFILES))
+    assert bench.read().leads == {"a": pack(Profile(page_visits=2))}
+
+
 def test_the_highest_input_offset_that_was_applied() -> None:
     """Of any profile, one that was superseded or forgotten since included."""
     found = Bench(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError, KafkaException, TopicPartition
 
-from consumer.end_offsets import end_offsets
+from consumer.end_offsets import end_offsets, known_end_offsets
 
 
 class Admin:
@@ -29,6 +29,8 @@ class Admin:
             futures[partition] = Future()
             if self._error is not None:
                 futures[partition].set_exception(self._error)
+            elif partition.partition not in self._offsets:
+                futures[partition].set_exception(KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE)))
             else:
                 futures[partition].set_result(SimpleNamespace(offset=self._offsets[partition.partition]))
         return futures
@@ -61,3 +63,17 @@ def test_silence_refreshes_what_the_client_knows() -> None:
     with pytest.raises(KafkaException, match="no offsets of"):
         end_offsets(admin, "events", [0], IsolationLevel.READ_COMMITTED)
     assert admin.refreshed == 1
+
+
+def test_what_is_known_is_told_where_that_is_enough() -> None:
+    """One partition without a leader hides the ends of no other one; the client looks for its new leader."""
+    admin: Any = Admin({0: 7, 1: OFFSET_INVALID})
+    assert known_end_offsets(admin, "events", [0, 1, 2]) == {0: 7}
+    assert admin.refreshed == 1
+
+
+def test_where_nothing_is_known_the_error_is_told() -> None:
+    """No broker answers."""
+    admin: Any = Admin({0: OFFSET_INVALID})
+    with pytest.raises(KafkaException, match="LEADER_NOT_AVAILABLE"):
+        known_end_offsets(admin, "events", [0, 2])

@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 from confluent_kafka import OFFSET_END, KafkaError, Message
 
+from consumer.damage import DAMAGED
 from consumer.input import UNTOLD_S, KafkaInput
 from consumer.records import Headers, Polled
 from runtime.errors import ConfigurationError, FatalError, KafkaUnavailableError, StateError
@@ -500,3 +501,25 @@ def test_an_offset_out_of_range_before_the_start_is_passed_over(bench: Bench) ->
     bench.consumer.rebalance("assign", 1)
     bench.consumer.queue.append(told(KafkaError._AUTO_OFFSET_RESET, partition=1))
     assert bench.poll() == Polled([], {})
+
+
+@pytest.mark.parametrize("code", sorted(DAMAGED))
+def test_nothing_behind_a_damaged_batch_is_taken(bench: Bench, code: int) -> None:
+    """The client goes on behind it: it is read again, for it may have been damaged on its way."""
+    bench.reading(1)
+    bench.consumer.queue.extend([message(0, partition=1), told(code, partition=1, offset=1), message(9, partition=1)])
+    assert bench.offsets() == [(1, 0)]
+    bench.consumer.calls.clear()
+    bench.consumer.queue.extend([message(1, partition=1)])
+    assert bench.offsets() == [(1, 1)]
+    assert bench.consumer.calls == [("seek", {1: 1})]
+
+
+def test_a_batch_that_stays_damaged_ends(bench: Bench) -> None:
+    """To commit past it would lose its records; the message says where it is and what to do."""
+    bench.reading(1)
+    bench.consumer.queue.append(told(KafkaError._BAD_MSG, partition=1, offset=7))
+    assert bench.poll() == Polled([], {})
+    bench.consumer.queue.append(told(KafkaError._BAD_MSG, partition=1, offset=7))
+    with pytest.raises(StateError, match=r"-1: what is at offset 7 (.|\n)*--rebuild-state"):
+        bench.poll()

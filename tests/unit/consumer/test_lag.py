@@ -333,3 +333,12 @@ def test_a_fault_does_not_end_the_measuring(monkeypatch: pytest.MonkeyPatch) -> 
 
 def _fail() -> None:
     raise ValueError("a bug")
+
+
+def test_a_stall_that_nobody_has_taken_yet_is_kept() -> None:
+    """The loop's turn may be longer than the time between two looks."""
+    bench = Bench(end_offset=8, next_offset=5)
+    bench.log(5)
+    bench.wait()
+    bench.monitor.ask()
+    assert bench.monitor.take_stalled() == [0]

@@ -14,6 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from consumer import loop as loops
+from consumer.aborts import MISSING, Aborts
 from consumer.assignment import Partition, Phase
 from consumer.batch import Batch
 from consumer.dead_letters import Guard
@@ -21,7 +22,7 @@ from consumer.loop import BUSY_POLL_S, GAP_S, IDLE_POLL_S, QUIET_S, SERVE_AFTER_
 from consumer.ports import Membership, Restored, Settlement, Transaction
 from consumer.purge import PASS_S_MAX, Purge
 from consumer.records import Output, Polled, Record
-from runtime.errors import DeadLetterLimitError, FatalError, StateError
+from runtime.errors import ConfigurationError, DeadLetterLimitError, FatalError, StateError
 from schemas.codec import RegistryUnavailableError
 from scoring.batching import BatchController
 from scoring.profile import Profile, pack, unpack
@@ -31,6 +32,7 @@ from tests.unit.consumer.bench import DAY_MS, DEAD_LETTERS, DECISIONS, PROFILES,
 from tests.unit.consumer.fakes import START_MS, record
 
 LONG_S = 60.0
+UNKNOWN_TOPIC = "UNKNOWN_TOPIC_OR_PART"
 """Longer than any back-off."""
 
 
@@ -180,7 +182,6 @@ class Bench:
         self.clock = self.inner.clock
         self.source, self.transactions, self.restorer = Source(), Transactions(), Restorer()
         self.heard = Heard()
-        self.fatal: FatalError | None = None
         self.controller = Controller(max_batch)
         self.loop = Loop(
             source=self.source,
@@ -193,7 +194,7 @@ class Bench:
             gates=StreamGates(),
             controller=self.controller,
             purge=Purge(365 * DAY_MS),
-            abort_limit=lambda _, in_a_row: self.fatal if in_a_row >= 3 else None,
+            limits=Aborts(),
         )
         self.source.loop = self.loop
 
@@ -586,20 +587,20 @@ def test_after_an_abort_the_loop_holds_back(bench: Bench, monkeypatch: pytest.Mo
 
 def test_too_many_aborts_in_a_row_end(bench: Bench) -> None:
     """With the error that the limit gives."""
-    bench.reading(0).fatal = FatalError("thrice")
-    for _ in range(2):
-        bench.give(*visits(0, 1)).turn().abort()
-    bench.give(*visits(0, 1)).turn().transactions.abort()
-    with pytest.raises(FatalError, match="thrice"):
+    bench.reading(0)
+    for _ in range(MISSING.aborts - 1):
+        bench.give(*visits(0, 1)).turn().abort(UNKNOWN_TOPIC)
+    bench.give(*visits(0, 1)).turn().transactions.abort(UNKNOWN_TOPIC)
+    with pytest.raises(ConfigurationError, match=UNKNOWN_TOPIC):
         bench.turn()
 
 
 def test_a_commit_ends_the_row(bench: Bench) -> None:
-    """Two aborts, a commit, and two more are not four."""
-    bench.reading(0).fatal = FatalError("thrice")
+    """One abort fewer than the limit, a commit, and as many again are not too many."""
+    bench.reading(0)
     for offset in (0, 1):
-        for _ in range(2):
-            bench.give(*visits(offset, 1)).turn(times=3).abort()
+        for _ in range(MISSING.aborts - 1):
+            bench.give(*visits(offset, 1)).turn(times=3).abort(UNKNOWN_TOPIC)
         bench.give(*visits(offset, 1)).turn(times=3).commit()
     assert bench.partition().next_offset == 2
 

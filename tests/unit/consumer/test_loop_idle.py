@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
+from consumer.aborts import Aborts
 from consumer.dead_letters import Guard
 from consumer.loop import SILENT_S_MAX, Loop
 from consumer.ports import Settlement, Transaction
@@ -44,7 +45,7 @@ class Idle:
             gates=StreamGates(),
             controller=anything,
             purge=anything,
-            abort_limit=lambda *_: None,
+            limits=Aborts(),
         )
 
     def own(self) -> None:

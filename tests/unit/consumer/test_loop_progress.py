@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from consumer import loop as loop_module
+from consumer.aborts import Aborts
 from consumer.loop import REVOKE_WAIT_S, Loop, _InFlight
 from consumer.telemetry import STUCK_AFTER_S
 
@@ -36,7 +37,7 @@ def test_waiting_for_a_commit_in_a_rebalance_is_progress(monkeypatch: pytest.Mon
         gates=anything,
         controller=anything,
         purge=anything,
-        abort_limit=lambda *_: None,
+        limits=Aborts(),
     )
     batch: Any = SimpleNamespace(next_offsets={})
     loop._in_flight = _InFlight(batch, Future(), 0.0)

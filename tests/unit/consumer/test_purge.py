@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from consumer.assignment import Assignment
 from consumer.batch import Batch
 from consumer.dead_letters import Guard
@@ -68,9 +70,9 @@ def test_a_lead_of_a_partition_that_was_revoked_meanwhile_stays() -> None:
 
 def test_all_leads_are_reached_some_at_a_time() -> None:
     """A walk takes as many transactions as it needs, and no more than its share of each."""
-    found = assignment(**{f"lead-{n}": 0 for n in range(2 * LEADS_PER_BATCH)})
-    assert len(purged(found, LONG_AFTER_MS, batches=1)) == LEADS_PER_BATCH
-    assert len(purged(found, LONG_AFTER_MS, batches=2)) == 2 * LEADS_PER_BATCH
+    leads = {f"lead-{n}": 0 for n in range(2 * LEADS_PER_BATCH)}
+    assert len(purged(assignment(**leads), LONG_AFTER_MS, batches=1)) == LEADS_PER_BATCH
+    assert len(purged(assignment(**leads), LONG_AFTER_MS, batches=2)) == 2 * LEADS_PER_BATCH
 
 
 def test_a_partition_that_the_transaction_does_not_commit_is_left_alone() -> None:
@@ -90,3 +92,17 @@ def test_a_committed_tombstone_removes_the_lead() -> None:
     batch.next_offsets[0] = 1
     batch.apply_to_state()
     assert found.partitions[0].leads == {}
+
+
+def test_what_was_given_up_is_not_kept() -> None:
+    """The walk over a partition's leads ends with it: two states at a time would be twice the memory."""
+    found = assignment(old=0)
+    purge = Purge(RETENTION_MS)
+    batch = Batch(found, Guard(10, 0.5), StreamGates())
+    batch.next_offsets[0] = 1
+    purge.add_to(batch, now_s=0.0)
+    partition = found.partitions[0]
+    found.remove([0])
+    del batch
+    gc.collect()
+    assert gc.get_referrers(partition) == []

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from structlog.testing import capture_logs
 
 from consumer import restore
@@ -26,14 +27,18 @@ class Bench:
 
     def __init__(self) -> None:
         self.open: set[int] = set()
+        self.away: set[int] = set()
+        self.clock = FakeClock()
         self.read_numbers: list[int] = []
         self.seconds: list[float] = []
         self.restorer = BackgroundRestorer(
-            cast(GroupOffsets, self), cast(ChangelogReader, self), IDS, None, FakeClock(), self.seconds.append
+            cast(GroupOffsets, self), cast(ChangelogReader, self), IDS, None, self.clock, self.seconds.append
         )
         self.found: list[int] = []
 
     def start(self, number: int) -> Start:
+        if number in self.away:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
         return Start("events", number, 0, IDS.to_metadata(), 0, 9)
 
     def read(self, number: int, _: Callable[[], bool]) -> Changelog:
@@ -88,6 +93,18 @@ def test_a_partition_that_is_given_up_is_not_waited_for(bench: Bench) -> None:
     partition.dropped = True
     eventually(lambda: len(bench.seconds) == 1)
     assert bench.restored() == []
+
+
+def test_a_partition_that_cannot_be_asked_holds_up_itself_alone(bench: Bench) -> None:
+    """Its leader is away: those behind it and those that are assigned later are restored; so is it, once it answers."""
+    bench.away = {1}
+    bench.restorer.request([Partition(1), Partition(2)])
+    eventually(lambda: bench.restored() == [2])
+    bench.restorer.request([Partition(3)])
+    eventually(lambda: bench.restored() == [2, 3])
+    bench.away.clear()
+    bench.clock.sleep(restore.RETRY_S_MAX)
+    eventually(lambda: bench.restored() == [2, 3, 1])
 
 
 def test_a_long_wait_is_told_ever_more_rarely_and_what_to_do(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

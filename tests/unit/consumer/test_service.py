@@ -22,6 +22,7 @@ from consumer.service import Service
 from consumer.serving import Serving
 from runtime.clock import SystemClock
 from runtime.config import Http, Model, Settings
+from runtime.errors import DeadLetterLimitError
 from runtime.local_process import free_ports
 from scoring.policy import Policy
 from tests.kafka import eventually
@@ -38,12 +39,15 @@ class Loop:
         self.assigned_once = False
         self.assignment = Assignment()
         self.rejoined: list[list[int]] = []
+        self.failure: Exception | None = None
 
     def rejoin(self, stalled: list[int]) -> None:
         self.rejoined.append(stalled)
 
     def turn(self) -> None:
         self.turns += 1
+        if self.failure is not None:
+            raise self.failure
         time.sleep(0.001)
 
     def finish(self, _deadline_s: float) -> bool:
@@ -133,6 +137,32 @@ def test_it_ends_cleanly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     """Everything committed, the group left: nothing is left to do."""
     code, _, last = _ended(monkeypatch, tmp_path, Parts(_set(), _set()))
     assert (code, last["uncommitted"], last["next"]) == (0, False, "nothing")
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_what_ends_it_is_told_whether_or_not_the_group_can_be_left(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, leaves: bool
+) -> None:
+    """Its exit code stands, though a request to stop comes while it is leaving."""
+    left = Event()
+    parts = Parts(_set(), _set() if leaves else left)
+    parts.loop.failure = DeadLetterLimitError("a flood")
+    code, seconds, last = _ended(monkeypatch, tmp_path, parts)
+    left.set()
+    assert (code, last["event"], last["reason"]) == (4, "ended", "a flood")
+    assert seconds < 5.0
+
+
+def test_a_fault_in_leaving_does_not_hide_the_cause(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is logged, and the exit code is that of the cause."""
+    parts = Parts(_set(), _set())
+    parts.loop.failure = DeadLetterLimitError("a flood")
+
+    def broken() -> None:
+        raise RuntimeError("the client is broken")
+
+    monkeypatch.setattr(parts, "close", broken)
+    assert _ended(monkeypatch, tmp_path, parts)[0] == 4
 
 
 @contextmanager

@@ -79,3 +79,11 @@ def test_patience_doubles_until_all_is_caught_up(bench: Bench) -> None:
     assert bench.found_after(3, 8) == 2 * PATIENCE_S + 2
     bench.ask(8, 8)
     assert bench.found_after(3, 8) == PATIENCE_S + 2
+
+
+def test_patience_is_as_before_once_nothing_was_found_for_twice_as_long(bench: Bench) -> None:
+    """Under load something is always behind a little: the next stall is found as soon as the first."""
+    assert bench.found_after(0, 10_000) == PATIENCE_S + 2
+    moved = range(1, int(4 * PATIENCE_S) + 3)
+    assert not any(bench.ask(position, 10_000) for position in moved)
+    assert bench.found_after(moved[-1], 10_000) == PATIENCE_S + 1
