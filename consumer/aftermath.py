@@ -86,11 +86,11 @@ class Aftermath:
             told: How the client said that it ended.
             thorough: The brokers may have died: look at every partition.
         """
-        undone = self.verify(thorough=thorough)
+        undone = self.verify(attempt, thorough=thorough)
         committed = self._resolve(attempt, False if undone else told)
         if committed:
             self._last = attempt
-            committed = not self.verify(thorough=True)
+            committed = not self.verify(None, thorough=True)
         return Outcome(committed, undone)
 
     def verify_quietly(self) -> bool:
@@ -98,33 +98,34 @@ class Aftermath:
         last = self._last
         if last is None:
             return False
-        return self.verify(thorough=bool(self._asked(lambda: self._endings.hanging(last.last_outputs))))
+        return self.verify(None, thorough=bool(self._asked(lambda: self._endings.hanging(last.last_outputs))))
 
-    def verify(self, *, thorough: bool) -> bool:
+    def verify(self, then: Attempt | None, *, thorough: bool) -> bool:
         """Whether the last transaction, which was told to be committed, is undone; what is missing of it is mended.
 
         Args:
+            then: The one after it, however it ended; None if there was none.
             thorough: Look at every partition, not only at the offsets.
         """
         last = self._last
-        if last is None or not self._loss(last, thorough):
+        if last is None or not self._loss(last, then, thorough):
             return False
         self._producers.rebuild()  # its markers may have been late and no more than that; after this they are there
-        loss = self._loss(last, thorough)
+        loss = self._loss(last, then, thorough)
         if not loss:
             return False
         log.error("transaction_lost", partitions=loss.names(), why="the brokers lost its end", next="makes it good")
         self._abort(last, loss.missing)
         for tries in range(TRIES_MAX):
-            if self._mended(last):
+            if self._mended(last, then):
                 return self._last is None
             self._producers.back_off(tries)
         log.error("transaction_not_mended", partitions=loss.names(), next="goes on; look for what is missing there")
         return False
 
-    def _mended(self, last: Attempt) -> bool:
+    def _mended(self, last: Attempt, then: Attempt | None) -> bool:
         hanging = self._endings.hanging(last.last_outputs)  # first: what is stable by then is seen
-        loss = self._loss(last, thorough=True)
+        loss = self._loss(last, then, thorough=True)
         if not loss:
             return True
         if hidden := loss.missing.intersection(hanging):
@@ -148,8 +149,8 @@ class Aftermath:
             self._producers.rebuild()
         return end
 
-    def _loss(self, last: Attempt, thorough: bool) -> Loss:
-        return self._asked(lambda: self._endings.loss(last, thorough=thorough))
+    def _loss(self, last: Attempt, then: Attempt | None, thorough: bool) -> Loss:
+        return self._asked(lambda: self._endings.loss(last, then, thorough=thorough))
 
     def _asked(self, question: Callable[[], T]) -> T:
         for tries in count(1):

@@ -135,11 +135,12 @@ class Endings:
         """Those on which a transaction is open still."""
         return self._find_hanging(places)
 
-    def loss(self, attempt: Attempt, *, thorough: bool) -> Loss:
+    def loss(self, attempt: Attempt, then: Attempt | None, *, thorough: bool) -> Loss:
         """What is not there of a transaction that the client said was committed.
 
         Args:
             attempt: The last one before a new producer was initialised.
+            then: The one after it, if there was one. Where that can be seen it has shown what was open before it.
             thorough: Look at the records even if the offsets are there.
 
         Raises:
@@ -147,21 +148,23 @@ class Endings:
         """
         wanted = attempt.transaction.next_offsets
         committed = self._offsets.committed_without_pending(list(wanted))
-        landed = attempt.has_landed(committed) or self._is_repeated(attempt, committed)
+        shown = then.last_outputs.keys() if then is not None and then.has_landed(committed) else set()
+        marks = {attempt.metadata} | ({then.metadata} if then is not None else set())
+        landed = any(place.metadata in marks for place in committed) or self._is_repeated(attempt, committed)
         if landed and not thorough:
             return Loss(set(), landed=True, undone=False)
         # Where somebody went on from it, all of it was there; and what is there now is no longer its end.
         ours = {place.partition for place in committed if place.offset <= wanted[place.partition]}
         if landed:
-            ours &= {place.partition for place in committed if place.metadata == attempt.metadata}
-        outputs = [output for output in attempt.transaction.outputs if output.partition in ours]
+            ours = {place.partition for place in committed if place.metadata in marks}
+        outputs = [o for o in attempt.transaction.outputs if o.partition in ours and o.place not in shown]
         sight = self._look(outputs)
         if landed:
-            return Loss(self._still_ours(attempt, sight.missing), landed, undone=False)
+            return Loss(self._still_ours(attempt, marks, sight.missing), landed, undone=False)
         nothing_seen = not sight.seen and (bool(sight.missing) or not attempt.transaction.outputs)
         return Loss(sight.missing, landed, undone=ours == set(wanted) and nothing_seen)
 
-    def _still_ours(self, attempt: Attempt, missing: set[Place]) -> set[Place]:
+    def _still_ours(self, attempt: Attempt, marks: set[str], missing: set[Place]) -> set[Place]:
         """Of the partitions that do not show it those from which nobody has gone on.
 
         The records of a next owner may be seen before its offsets are: those that are pending have to be waited for.
@@ -174,7 +177,7 @@ class Endings:
         except KafkaException:
             self._offsets.committed_without_pending(numbers)  # the brokers answer: somebody is at work there
             return set()
-        ours = {place.partition for place in committed if place.metadata == attempt.metadata}
+        ours = {place.partition for place in committed if place.metadata in marks}
         return {place for place in missing if place[1] in ours}
 
 
