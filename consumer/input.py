@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from functools import partial
+from threading import Thread
 
 import structlog
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -21,6 +22,9 @@ log = structlog.get_logger(__name__)
 
 UNTOLD_S = 3.0
 """A member of a group that hears of no partitions for so long has none."""
+HOMELESS_S = 90.0
+"""A client that hears of no assignment for so long is replaced, the next one after twice as long. Longer than
+`max.poll.interval.ms`, for which a rebalance may wait for other members."""
 _MEMBERSHIP = b"CGMDv2:"
 """How the client writes a membership; the generation follows, -1 before the group was joined."""
 
@@ -41,6 +45,9 @@ class KafkaInput:
     keeps its member meanwhile. Where the end is the client asks the broker, and the answer moves the partition there
     even if a seek has come before it (librdkafka#2256): what was written in between would never be read. So a partition
     is sought only once it was heard of, be it by a record or by its end; it is paused then, and resumed with the seek.
+
+    A client that lost its partitions while its coordinator was away may never look for it again, and says nothing
+    (seen with confluent-kafka 2.16, once in some 30 restarts of a lone broker on a busy machine): it is replaced.
     """
 
     def __init__(
@@ -52,6 +59,8 @@ class KafkaInput:
         self._listener: RebalanceListener | None = None
         self._told = False
         self._joined_s: float | None = None
+        self._homeless_since_s = self._clock.monotonic()
+        self._patience_s = HOMELESS_S
         self._seeks: dict[int, int] = {}
         self._heard_of: set[int] = set()
         self._started: set[int] = set()
@@ -62,10 +71,12 @@ class KafkaInput:
 
     def subscribe(self, listener: RebalanceListener) -> None:
         """Joins the group; the listener hears of assignments from within `poll`."""
-        self._listener = listener
+        self._listener, own = listener, self._consumer
 
         def assigned(consumer: Consumer, partitions: list[TopicPartition]) -> None:
-            self._told = True
+            if own is not self._consumer:
+                return  # it was replaced, and comes too late
+            self._told, self._patience_s = True, HOMELESS_S
             ends = [TopicPartition(self._topic, p.partition, OFFSET_END) for p in partitions]
             consumer.incremental_assign(ends)
             # A partition that was taken away while it was paused is still paused: nothing would be heard of it.
@@ -74,12 +85,17 @@ class KafkaInput:
             listener.assigned([p.partition for p in partitions])
 
         def revoked(_: Consumer, partitions: list[TopicPartition]) -> None:
+            if own is not self._consumer:
+                return
             listener.revoked([p.partition for p in partitions])
             self._forget([p.partition for p in partitions])
 
         def lost(_: Consumer, partitions: list[TopicPartition]) -> None:
+            if own is not self._consumer:
+                return
             listener.lost([p.partition for p in partitions])
             self._forget([p.partition for p in partitions])
+            self._told, self._joined_s, self._homeless_since_s = False, None, self._clock.monotonic()
 
         self._consumer.subscribe([self._topic], on_assign=assigned, on_revoke=revoked, on_lost=lost)
 
@@ -91,6 +107,7 @@ class KafkaInput:
             ConfigurationError: The topic is gone.
             KafkaUnavailableError: This principal may not read the topic or join the group.
         """
+        self._replace_if_homeless()
         self._seek()
         self._set_paused(max_records <= 0)
         first = self._consumer.poll(timeout_s)
@@ -130,12 +147,25 @@ class KafkaInput:
 
     def reopen(self) -> None:
         """Leaves the group and joins it again with another client; the listener hears of it as of a rebalance."""
-        assert self._listener is not None, "subscribe() comes first"
         self._consumer.close()
+        self._begin_anew()
+
+    def _replace_if_homeless(self) -> None:
+        waited_s = self._clock.monotonic() - self._homeless_since_s
+        if self._told or waited_s < self._patience_s or self.owned():
+            return
+        log.error("assignment_missing", waited_s=round(waited_s), next="joins the group with a new client")
+        self._patience_s *= 2
+        old = self._consumer
+        self._begin_anew()
+        Thread(target=old.close, name="abandoned-consumer", daemon=True).start()  # which may take for ever
+
+    def _begin_anew(self) -> None:
+        assert self._listener is not None, "subscribe() comes first"
         for known in (self._seeks, self._heard_of, self._started, self._to_resume):
             known.clear()
         self._told, self._joined_s, self._paused = False, None, False
-        self._consumer = self._make_consumer()
+        self._consumer, self._homeless_since_s = self._make_consumer(), self._clock.monotonic()
         self.subscribe(self._listener)
 
     def close(self) -> None:

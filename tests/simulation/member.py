@@ -178,6 +178,9 @@ class MemberConsumer:
             if numbers:
                 self._call("lost", numbers)
             self._fetches.clear()
+            if self._cluster.scenario.has("deaf") and not self._cluster.calm and self._kernel.random.random() < 0.5:
+                self._kernel.note("never looks for its coordinator again")
+                return True
             self._join()
             return True
         if self._wanted is None or self._membership is None:

@@ -280,6 +280,12 @@ def state_kept_after_loss(patch: Patch) -> None:
     _around(patch, Loop, "_activate", activate)
 
 
+@mutant("deaf", "expel")
+def deaf_client_kept(patch: Patch) -> None:
+    """One that hears of no assignment any more is waited for."""
+    patch.setattr(KafkaInput, "_replace_if_homeless", lambda _: None)
+
+
 @mutant("silent_loss", "expel")
 def membership_taken_at_the_commit(patch: Patch) -> None:
     """Records are committed under the membership of the commit, not of the poll."""

@@ -23,6 +23,7 @@ KINDS = (
     "expel_at",
     "join",
     "silent_loss",
+    "deaf",
     "late_end",
     "refused",
     "abortable",

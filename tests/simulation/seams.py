@@ -31,6 +31,7 @@ from tests.simulation.threads import Threads
 START_S = 30.0
 PURGE_S = 0.01
 """Between two passes over a partition's leads: seeds are short."""
+HOMELESS_S = 8.0
 WINDOW = 2
 """Offsets that are looked at first: transactions are small."""
 Place = tuple[ModuleType, str]
@@ -116,6 +117,7 @@ def _clients(cluster: Cluster, threads: Threads) -> dict[Place, Any]:
         (wiring, "decision_codec"): lambda *_: codecs()[1],
         (wiring, "lead_profile_codec"): lambda *_: codecs()[2],
         (sys.modules["consumer.loop"], "SLICE_RECORDS"): cluster.scenario.slice_records,
+        (sys.modules["consumer.input"], "HOMELESS_S"): HOMELESS_S,
         (sys.modules["consumer.purge"], "PASS_S_MAX"): PURGE_S,
         (sys.modules["consumer.sightings"], "WINDOW"): WINDOW,
     }

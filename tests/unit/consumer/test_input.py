@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, cast
 
 import pytest
 from confluent_kafka import OFFSET_END, KafkaError, Message
 
 from consumer.damage import DAMAGED
-from consumer.input import UNTOLD_S, KafkaInput
+from consumer.input import HOMELESS_S, UNTOLD_S, KafkaInput
 from consumer.records import Headers, Polled
 from runtime.errors import ConfigurationError, FatalError, KafkaUnavailableError, StateError
 from schemas.times import MAX_MS
+from tests.kafka import eventually
 from tests.unit.consumer.fakes import START_MS, TOPIC, FakeClock, FakeConsumer, end, fault, message, told
 
 
@@ -115,6 +117,33 @@ def test_another_client_takes_over_from_the_start(bench: Bench) -> None:
     second.queue.append(message(7, partition=1))
     bench.poll()
     assert ("seek", {1: 7}) in second.calls
+
+
+def test_a_client_that_is_given_nothing_any_more_is_replaced(bench: Bench) -> None:
+    """It lost its partitions and hears of no others; the one after it is given twice as much time."""
+    bench.reading(1)
+    bench.consumer.rebalance("lost", 1)
+    clients = [bench.consumer, FakeConsumer(), FakeConsumer()]
+    for before, after, patience_s in zip(clients, clients[1:], (HOMELESS_S, 2 * HOMELESS_S), strict=False):
+        bench.consumer = after
+        bench.clock.sleep(patience_s - 1)
+        bench.poll()
+        assert not before.closed
+        bench.clock.sleep(1)
+        bench.poll()
+        eventually(partial(getattr, before, "closed"))
+    clients[0].rebalance("revoke", 1)
+    assert bench.listener.heard == [("assigned", [1]), ("lost", [1])]
+    bench.reading(1)
+    assert bench.listener.heard[2:] == [("assigned", [1])]
+
+
+def test_a_member_without_partitions_is_left_alone(bench: Bench) -> None:
+    """There are more instances than partitions: it has heard so."""
+    bench.consumer.rebalance("assign")
+    bench.clock.sleep(2 * HOMELESS_S)
+    bench.poll()
+    assert not bench.consumer.closed
 
 
 def test_partitions_are_assigned_at_their_end(bench: Bench) -> None:
