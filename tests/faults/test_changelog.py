@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from tests.faults.scenario import CLEANUP_S, Scenario, cli
@@ -48,14 +49,15 @@ def set_cleanup(scenario: Scenario, policy: str) -> None:
     scenario.topics.admin.incremental_alter_configs([resource])[resource].result(30)
 
 
-def flip_a_byte(kafka: FaultKafka, topic: str) -> None:
-    """In the last record that the broker keeps of some partition, as a disk may do."""
+def flip_a_byte(kafka: FaultKafka, topic: str) -> int:
+    """In the last record that the broker keeps of some partition, as a disk may do; which one it is."""
     folder = kafka.nodes[0].log.parent / "data"
     segment = max(folder.glob(f"{topic}-*/*.log"), key=lambda path: path.stat().st_size)
     content = bytearray(segment.read_bytes())
     content[content.rindex(b"lead-") + 2] ^= 0xFF
     with segment.open("r+b") as file:
         file.write(content)
+    return int(segment.parent.name.rpartition("-")[2])
 
 
 def test_bytes_flipped_on_the_brokers_disk_are_noticed(fault_kafka: FaultKafka, tmp_path: Path, seed: int) -> None:
@@ -66,6 +68,27 @@ def test_bytes_flipped_on_the_brokers_disk_are_noticed(fault_kafka: FaultKafka, 
         code, reason = ended(scorer.start(ready=False))
         assert code == 5
         assert "--rebuild-state" in reason
+
+
+def test_damaged_events_are_not_passed_over(fault_kafka: FaultKafka, tmp_path: Path, seed: int) -> None:
+    """Exit 5 before anything behind them is committed; once they are deleted `--rebuild-state` goes on."""
+    with scenario_on(fault_kafka, tmp_path, seed, "damaged") as scenario:
+        scorer, events = scored(scenario), scenario.settings.topics.events
+        scenario.simulate(EVENTS)
+        number = flip_a_byte(fault_kafka, events)
+        scenario.simulate(EVENTS)
+        code, reason = ended(scorer.start(ready=False))
+        assert code == 5
+        found = re.search(rf"{re.escape(events)}-{number}: what is at offset (\d+) cannot be read", reason)
+        assert found
+        assert scenario.topics.committed()[number] <= int(found[1])
+
+        end = scenario.topics.ends()[number]
+        place = TopicPartition(events, number, end)
+        scenario.topics.admin.delete_records([place])[place].result(30)
+        rebuilding = scenario.scorer("a", "--rebuild-state").start()
+        scenario.topics.wait_until_caught_up()
+        assert [line["never_scored"] > 0 for line in rebuilding.events("state_rebuilt")] == [True]
 
 
 def test_a_changelog_that_is_not_as_it_must_be_is_refused(fault_kafka: FaultKafka, tmp_path: Path, seed: int) -> None:

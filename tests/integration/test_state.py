@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
 
 from runtime.config import Settings, load
 from tests.faults.scenario import cli, prepare
 from tests.faults.traffic import simulate
-from tests.invariants import Found, Topics
+from tests.invariants import Found, Topics, offset_of, partition_of
 from tests.kafka import Namespace, eventually
 from tests.scorer import Scorer, scorers
 
@@ -46,10 +47,29 @@ def damage_changelog(settings: Settings) -> None:
     assert producer.flush(10) == 0
 
 
+def move_offsets(settings: Settings) -> None:
+    """As an operator does with a tool: backwards in one half of the partitions, and past new events in the other."""
+    topics = Topics(settings)
+    group, committed = settings.kafka.group_id, topics.committed()
+    where = settings.kafka.bootstrap_servers, settings.topics.events
+    names = "LEAD_SCORER__KAFKA__BOOTSTRAP_SERVERS", "LEAD_SCORER__TOPICS__EVENTS"
+    simulate(dict(zip(names, where, strict=True)), EVENTS, seed=3)
+    places = [
+        TopicPartition(settings.topics.events, number, end if number % 2 else committed[number] // 2)
+        for number, end in topics.ends().items()
+    ]
+    moved = topics.admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)])
+    moved[group].result(10)
+
+
 @pytest.mark.parametrize(
     ("harm", "says"),
-    [(forget_offsets, "no committed offset"), (damage_changelog, "cannot be read")],
-    ids=["offsets expired", "changelog damaged"],
+    [
+        (forget_offsets, "no committed offset"),
+        (damage_changelog, "cannot be read"),
+        (move_offsets, "were reset"),
+    ],
+    ids=["offsets expired", "changelog damaged", "offsets moved"],
 )
 def test_a_state_that_disagrees_is_refused_and_rebuilt_when_asked(
     stopped: tuple[Scorer, Settings, dict[str, str]], harm: Callable[[Settings], None], says: str
@@ -71,7 +91,49 @@ def test_a_state_that_disagrees_is_refused_and_rebuilt_when_asked(
         assert rebuilding.stop() == 0
     finally:
         rebuilding.close()
+    scorer.start()
+    simulate(environ, EVENTS, seed=4)
+    Topics(settings).wait_until_caught_up()
     Found(settings).check()
+
+
+def outcomes(found: Found) -> list[list[Any]]:
+    """All that tells of input records, topic by topic."""
+    return [found.decisions, found.dead_letters, *found.actions.values()]
+
+
+def place_of(outcome: Any) -> tuple[str, int, int]:
+    """Where an outcome stands."""
+    message = outcome[0] if isinstance(outcome, tuple) else outcome
+    return message.topic(), partition_of(message), offset_of(message)
+
+
+def test_events_that_begin_a_new_life_are_all_scored(stopped: tuple[Scorer, Settings, dict[str, str]]) -> None:
+    """The brokers drop the group's offsets with the old topic, and the new one is longer than the old ones reached."""
+    scorer, settings, environ = stopped
+    topics, own = Topics(settings), settings.topics
+    before = Found(settings)
+    first_life = {place_of(one) for kept in outcomes(before) for one in kept}
+    topics.admin.delete_topics([own.events])[own.events].result(10)
+    eventually(lambda: own.events not in topics.admin.list_topics(timeout=10).topics)
+    eventually(lambda: cli(environ, "topics", "create").returncode == 0)
+    simulate(environ, 2 * EVENTS, seed=5)
+    scorer.start(ready=False)
+    assert scorer.wait() == 5
+
+    rebuilding = Scorer(environ, "a", scorer.log_path.parent, "--rebuild-state").start()
+    try:
+        topics.wait_until_caught_up()
+        assert rebuilding.stop() == 0
+    finally:
+        rebuilding.close()
+    scorer.start()  # though the profiles of the first life, with higher offsets, are still in the changelog
+    simulate(environ, 10, seed=6)
+    topics.wait_until_caught_up()
+    found = Found(settings)
+    for kept in outcomes(found):
+        kept[:] = [one for one in kept if place_of(one) not in first_life]
+    found.check()
 
 
 def test_cli_names_the_option() -> None:
