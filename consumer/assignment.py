@@ -39,10 +39,17 @@ class Partition:
     position: int = -1
     log_time_ms: int = 0
     """The latest append time among the records of committed transactions."""
+    waits_at: int = -1
+    """Where the group stands, while the restore has to wait and as far as it is known; -1: it is not."""
     walk: Walk | None = None
     """How far `consumer.purge` is: it ends with the partition, or it would keep what was given up."""
     dropped: bool = False
     """Set once the partition is not owned any more: a restore under way may stop."""
+
+    @property
+    def done_to(self) -> int:
+        """The offset that all is done before; -1 while it is not known."""
+        return self.next_offset if self.phase is Phase.ACTIVE else self.waits_at
 
     def activate(self, next_offset: int, leads: Leads) -> None:
         """Takes the restored state; records are read from `next_offset` on."""

@@ -100,19 +100,19 @@ class LagMonitor:
 
     def ask(self) -> None:
         """Asks Kafka for the ends and for records that the loop has not polled; returns when it answers or gives up."""
-        active = self._active()
-        ends = {p.number: self._ends[p.number] for p in active if p.number in self._ends}
+        known = self._known()
+        ends = {p.number: self._ends[p.number] for p in known if p.number in self._ends}
         fresh: dict[int, int] = {}
         try:
-            fresh = known_end_offsets(self._admin, self._topic, [p.number for p in active])
+            fresh = known_end_offsets(self._admin, self._topic, [p.number for p in known])
         except KafkaException as exception:
             log.warning("lag_unknown", error=str(exception), next="tries again; the last end offsets stand")
         self._ends = ends = ends | fresh
-        positions = {p.number: self._read_to(p) for p in active if not p.dropped}
+        positions = {p.number: self._read_to(p) for p in known if p.phase is Phase.ACTIVE and not p.dropped}
         self._stalled = self._stalls.find(positions, fresh, self._hindered_s()) or self._stalled
         polled = self._oldest_unprocessed_ms()
-        for partition in active:
-            number, next_offset = partition.number, partition.next_offset
+        for partition in known:
+            number, next_offset = partition.number, partition.done_to
             if number in polled or next_offset >= ends.get(number, next_offset) or partition.dropped:
                 continue
             try:
@@ -123,7 +123,7 @@ class LagMonitor:
     def take_stalled(self) -> list[int]:
         """Partitions of which the client has given nothing for long, though there is something; told once."""
         stalled, self._stalled = self._stalled, {}
-        return sorted(p.number for p in self._active() if stalled.get(p.number) == self._read_to(p)) if stalled else []
+        return sorted(p.number for p in self._known() if stalled.get(p.number) == self._read_to(p)) if stalled else []
 
     def measure(self) -> None:
         """Sets the lag of every partition whose position and end are known; waits for nobody.
@@ -131,7 +131,7 @@ class LagMonitor:
         Where Kafka does not answer, what it said last stands, and what waits grows older.
         """
         # The offsets first: the age of a record that is committed meanwhile must not stick to the offset after it.
-        behind = [(p, p.next_offset) for p in self._active()]
+        behind = [(p, p.done_to) for p in self._known()]
         polled = self._oldest_unprocessed_ms()
         found = {p.number: self._lag(p, next_offset, polled.get(p.number)) for p, next_offset in behind}
         lags = {number: lag for number, lag in found.items() if lag is not None}
@@ -142,8 +142,9 @@ class LagMonitor:
         self.lags = lags
         self._metrics.set_state_leads(sum(len(p.leads) for p in self._partitions()))
 
-    def _active(self) -> list[Partition]:
-        return [p for p in self._partitions() if p.phase is Phase.ACTIVE]
+    def _known(self) -> list[Partition]:
+        """The partitions of which it is known where they stand, those among them whose restore has to wait."""
+        return [p for p in self._partitions() if p.done_to >= 0]
 
     def _lag(self, partition: Partition, next_offset: int, polled_ms: int | None) -> Lag | None:
         """A partition's lag; None if it is not known and never was."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
@@ -137,6 +138,7 @@ class BackgroundRestorer:
             result = self._attempt(partition, unwanted)
         except OpenTransactionError:
             _tell_of_open_transaction(partition.number, request.tries)
+            self._note_where_it_waits(partition)
             return False
         except FatalError as error:
             self._results.put(error)
@@ -144,6 +146,7 @@ class BackgroundRestorer:
             log.warning("restore_failed", partition=partition.number, error=str(exception), next="tries again")
             wait_s = min(RETRY_S_MAX, RETRY_S * 2 ** min(failures, 10))
             request.failures[partition.number] = failures + 1, self._clock.monotonic() + wait_s
+            self._note_where_it_waits(partition)
             return False
         except Exception as error:
             log.exception("restore_failed", partition=partition.number)
@@ -152,6 +155,14 @@ class BackgroundRestorer:
             if result is not None:
                 self._results.put(result)
         return True
+
+    def _note_where_it_waits(self, partition: Partition) -> None:
+        """For the lag, which grows meanwhile."""
+        if partition.waits_at >= 0:
+            return
+        with suppress(KafkaException):
+            (found,) = self._offsets.committed_without_pending([partition.number])
+            partition.waits_at = found.offset
 
     def _attempt(self, partition: Partition, unwanted: Callable[[], bool]) -> Restored | None:
         start = self._offsets.start(partition.number)  # before the changelog's end is taken

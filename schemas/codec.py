@@ -42,6 +42,7 @@ _SINGLE_OBJECT: Final = b"\xc3\x01"  # then 8 bytes of fingerprint: Avro's speci
 _SINGLE_OBJECT_HEAD: Final = 10
 _CONFLUENT: Final = 0x00  # then 4 bytes of schema id, big-endian: Confluent's wire format
 _CONFLUENT_HEAD: Final = 5
+SCHEMA_ID_MAX: Final = 2**31 - 1
 
 
 class Codec:
@@ -159,7 +160,10 @@ class Codec:
             raise UndecodableError("ends before the schema's id")
         if self._registry is None:
             raise UnknownSchemaError("a schema id, and no registry is configured (schema_registry.url)")
-        return released.parse_foreign(self._registry.schema_by_id(int.from_bytes(head[1:])))
+        schema_id = int.from_bytes(head[1:])
+        if schema_id > SCHEMA_ID_MAX:  # of such a question a registry does not say that it does not know the answer
+            raise UnknownSchemaError(f"schema id {schema_id}: registries count to {SCHEMA_ID_MAX}")
+        return released.parse_foreign(self._registry.schema_by_id(schema_id))
 
 
 def _by_fingerprint(head: bytes) -> released.Schema:

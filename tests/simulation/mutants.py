@@ -355,7 +355,12 @@ def restored_to_the_last_stable_offset(patch: Patch) -> None:
 
 @mutant("expel_at")
 def restore_does_not_wait_for_markers(patch: Patch) -> None:
-    """The changelog is read while transactions below the high watermark are open: its end comes too early."""
+    """The changelog is read while transactions below the high watermark are open, to the end that it has then."""
+
+    def apply(original: Any, self: ChangelogReader, messages: list[Any], *args: Any) -> bool:
+        return bool(original(self, messages, *args)) or any(message.error() is not None for message in messages)
+
+    _around(patch, ChangelogReader, "_apply", apply)
 
     def end(original: Any, self: ChangelogReader, number: int, _: Any) -> int:
         from confluent_kafka import IsolationLevel

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException
 
 from consumer import lag as lags
-from consumer.assignment import Assignment
+from consumer.assignment import Assignment, Partition
 from consumer.end_offsets import end_offsets
 from consumer.lag import Lag, LagMonitor
 from consumer.stalls import PATIENCE_S
@@ -342,3 +342,15 @@ def test_a_stall_that_nobody_has_taken_yet_is_kept() -> None:
     bench.wait()
     bench.monitor.ask()
     assert bench.monitor.take_stalled() == [0]
+
+
+def test_a_partition_that_waits_for_its_restore_falls_behind() -> None:
+    """Nobody works on it: the lag says so as soon as it is known where the group stands."""
+    bench = Bench(end_offset=8, next_offset=5)
+    partition = Partition(0)
+    bench.assignment.partitions[0] = partition
+    assert bench.measure() is None
+    partition.waits_at = 5
+    bench.consumer.logs[TOPIC, 0] = [message(5, append_ms=START_MS)]
+    bench.clock.sleep(3.0)
+    assert bench.measure() == Lag(3, 3.0)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from structlog.testing import capture_logs
 
 from consumer import restore
@@ -40,6 +40,9 @@ class Bench:
         if number in self.away:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
         return Start("events", number, 0, IDS.to_metadata(), 0, 9)
+
+    def committed_without_pending(self, numbers: list[int]) -> list[TopicPartition]:
+        return [TopicPartition("events", number, 7) for number in numbers]
 
     def read(self, number: int, _: Callable[[], bool]) -> Changelog:
         self.read_numbers.append(number)
@@ -97,9 +100,10 @@ def test_a_partition_that_is_given_up_is_not_waited_for(bench: Bench) -> None:
 
 def test_a_partition_that_cannot_be_asked_holds_up_itself_alone(bench: Bench) -> None:
     """Its leader is away: those behind it and those that are assigned later are restored; so is it, once it answers."""
-    bench.away = {1}
-    bench.restorer.request([Partition(1), Partition(2)])
+    bench.away, waiting = {1}, Partition(1)
+    bench.restorer.request([waiting, Partition(2)])
     eventually(lambda: bench.restored() == [2])
+    assert waiting.done_to == 7
     bench.restorer.request([Partition(3)])
     eventually(lambda: bench.restored() == [2, 3])
     bench.away.clear()

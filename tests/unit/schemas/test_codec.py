@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schemas import released
-from schemas.codec import Codec, UndecodableError, UnknownSchemaError, UnwritableError, lead_event_codec
+from schemas.codec import SCHEMA_ID_MAX, Codec, UndecodableError, UnknownSchemaError, UnwritableError, lead_event_codec
 from schemas.errors import RegistryUnavailableError, UnresolvableError
 from schemas.registry import Registry
 from tests.unit.schemas.data import EVENT, changed, data_of, written_by_fastavro
@@ -227,3 +227,12 @@ def test_random_bytes_raise_one_of_two_errors(value: bytes) -> None:
     for codec in CODECS.values():
         with pytest.raises((UndecodableError, UnknownSchemaError)):
             codec.decode(value)
+
+
+@pytest.mark.parametrize("schema_id", [SCHEMA_ID_MAX + 1, 2**32 - 1])
+def test_an_id_that_no_registry_gives_is_unknown(schema_id: int) -> None:
+    """A registry refuses the question as it does a wrong address: to wait for another answer would be for ever."""
+    registry = FakeRegistry()
+    with pytest.raises(UnknownSchemaError, match=str(schema_id)):
+        lead_event_codec("t-value", registry).decode(b"\0" + schema_id.to_bytes(4) + DATUM)
+    assert registry.questions == 0
