@@ -95,10 +95,10 @@ class Aftermath:
 
     def verify_quietly(self) -> bool:
         """As `verify`: thorough only where something is open. Meant for when every marker had time to come."""
-        last = self._last
-        if last is None:
-            return False
-        return self.verify(None, thorough=bool(self._asked(lambda: self._endings.hanging(last.last_outputs))))
+        undone = self.verify(None, thorough=False)  # first: it waits until the brokers answer
+        if self._last is None or not self._endings.hanging(self._last.last_outputs):
+            return undone
+        return self.verify(None, thorough=True)
 
     def verify(self, then: Attempt | None, *, thorough: bool) -> bool:
         """Whether the last transaction, which was told to be committed, is undone; what is missing of it is mended.
@@ -150,12 +150,9 @@ class Aftermath:
         return end
 
     def _loss(self, last: Attempt, then: Attempt | None, thorough: bool) -> Loss:
-        return self._asked(lambda: self._endings.loss(last, then, thorough=thorough))
-
-    def _asked(self, question: Callable[[], T]) -> T:
         for tries in count(1):
             try:
-                return question()
+                return self._endings.loss(last, then, thorough=thorough)
             except KafkaException as exception:
                 log.warning("committed_offsets_unknown", error=str(exception), next="asks again")
                 self._producers.back_off(tries)
