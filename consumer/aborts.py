@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -49,18 +50,18 @@ _HEALED_BY_WAITING = {
 
 
 class Aborts:
-    """Counts aborted transactions in a row that had causes of one kind, and says when they end the service.
+    """Counts aborted transactions since the last committed one, by the kind of their cause, and says when they end it.
 
-    A broker that is away is waited for without end; what no waiting heals looks abortable to the client just the same.
+    A broker that is away is waited for without end; what no waiting heals looks abortable to the client just the same,
+    and like a broker that is away in between.
     """
 
     def __init__(self) -> None:
-        self._limit: Limit | None = None
-        self._in_a_row = 0
+        self._counts = Counter[Limit]()
 
     def committed(self) -> None:
-        """The row is over."""
-        self._limit = None
+        """Nothing counts any more."""
+        self._counts.clear()
 
     def aborted(self, error: str | None) -> FatalError | None:
         """What ends the service; None: try again.
@@ -69,16 +70,17 @@ class Aborts:
             error: The name of Kafka's error; None without one.
         """
         limit = _limit(error)
-        self._in_a_row = self._in_a_row + 1 if limit is self._limit else 1
-        self._limit = limit
-        return limit.failure(error, self._in_a_row) if limit is not None and self._in_a_row >= limit.aborts else None
+        if limit is None:
+            return None
+        self._counts[limit] += 1
+        return limit.failure(error, limit.aborts) if self._counts[limit] >= limit.aborts else None
 
 
 class Limit(NamedTuple):
     """One kind of cause.
 
     Attributes:
-        aborts: So many in a row end the service.
+        aborts: So many without a commit end the service.
         failure: With this, given the name of the error and their number.
     """
 
@@ -102,15 +104,15 @@ UNAUTHORISED = Limit(
     ),
 )
 MISSING = Limit(
-    5,
+    3,
     lambda error, _: ConfigurationError(
         f"transactions abort with {error}: an output topic is missing. `lead-scorer topics create` creates it"
     ),
 )
 OTHER = Limit(
     30,
-    lambda error, in_a_row: FatalError(
-        f"{in_a_row} transactions in a row were aborted, last with {error}. Nothing of them is visible; the "
-        "brokers' logs say why. Start again once that is mended"
+    lambda error, aborts: FatalError(
+        f"{aborts} transactions were aborted without a commit between them, last with {error}. Nothing of them is "
+        "visible; the brokers' logs say why. Start again once that is mended"
     ),
 )

@@ -500,6 +500,7 @@ class Loop:
                 self._telemetry.committed(in_flight.batch)
             return
         if not settlement.committed:
+            self._controller.aborted(len(in_flight.batch.records))
             self._rewind(settlement.error)
             return
         if self._open is not None:

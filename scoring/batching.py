@@ -155,6 +155,9 @@ class BatchController:
     Once an event has waited past the budget it is lost for this event, and getting the rest through is what counts: the
     largest batch, for it has the least cost per record.
 
+    A transaction that was aborted may have been too large to be committed in time: each one halves the limit, each one
+    that is committed doubles it again.
+
     Args:
         p95_ms: The budget.
         max_batch: The largest batch.
@@ -162,7 +165,7 @@ class BatchController:
 
     def __init__(self, p95_ms: float, max_batch: int) -> None:
         self._p95_ms = p95_ms
-        self._max_batch = max_batch
+        self._max_batch = self._most = max_batch
         self._behind = False
         self._cap = CostCap(target_ms=p95_ms / 2, n_max=max_batch, n_min=BATCH_MIN, prior_row_ms=RECORD_MS)
 
@@ -173,7 +176,7 @@ class BatchController:
 
     def limit(self) -> int:
         """The most records to poll now."""
-        return self._max_batch if self._behind else self._cap.limit
+        return min(self._most, self._max_batch if self._behind else self._cap.limit)
 
     def observe(self, n_records: int, cycle_ms: float, oldest_ms: float) -> None:
         """Takes a committed cycle.
@@ -184,4 +187,10 @@ class BatchController:
             oldest_ms: The age of the batch's oldest record at the poll: poll time minus append time.
         """
         self._behind = oldest_ms > self._p95_ms
+        self._most = min(2 * self._most, self._max_batch)
         self._cap.observe(n_records, cycle_ms)
+
+    def aborted(self, n_records: int) -> None:
+        """Takes a cycle that was not committed; one of few records was not too large, whatever it was."""
+        if n_records > BATCH_MIN:
+            self._most = min(self._most, max(n_records // 2, BATCH_MIN))

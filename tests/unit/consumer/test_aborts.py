@@ -54,6 +54,12 @@ def test_what_a_long_outage_aborted_does_not_count_against_another_error() -> No
     assert not any(ended(*["_TIMED_OUT"] * 100, "UNKNOWN_TOPIC_OR_PART", "GROUP_AUTHORIZATION_FAILED", None))
 
 
+def test_what_a_missing_topic_looks_like_in_between_does_not_begin_anew() -> None:
+    """To the client it is away for half a minute, then unknown, and with the next producer away again."""
+    in_turn = ["_MSG_TIMED_OUT", "_MSG_TIMED_OUT", "UNKNOWN_TOPIC_OR_PART"] * MISSING.aborts
+    assert ended(*in_turn)[-1]
+
+
 def test_errors_of_one_kind_count_together() -> None:
     """An output topic and the group may be closed to the principal in turn."""
     assert ended("TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED", "TOPIC_AUTHORIZATION_FAILED")[-1]

@@ -232,3 +232,25 @@ def test_a_model_that_becomes_slow_as_a_whole_is_not_asked_in_more_calls() -> No
     assert sizer.rows(44) == 44
     sizer.observe(44, 45.0)
     assert sizer.rows(400) == 400
+
+
+def test_what_is_aborted_again_and_again_is_tried_in_ever_smaller_batches() -> None:
+    """Behind, too, where the largest would be best: a thin link may carry no more within the transaction's timeout."""
+    controller = BatchController(150.0, 2000)
+    controller.observe(2000, 100.0, 10_000.0)
+    limits = []
+    for _ in range(7):
+        limits.append(controller.limit())
+        controller.aborted(limits[-1])
+    assert limits == [2000, 1000, 500, 250, 125, 62, 50]
+    for _ in range(6):
+        controller.observe(controller.limit(), 100.0, 10_000.0)
+    assert controller.limit() == 2000
+
+
+def test_an_abort_of_few_records_says_nothing_about_many() -> None:
+    """A rebalance or a broker that is away aborted it."""
+    controller = BatchController(150.0, 2000)
+    controller.observe(2000, 100.0, 10_000.0)
+    controller.aborted(BATCH_MIN)
+    assert controller.limit() == 2000
