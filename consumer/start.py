@@ -191,5 +191,6 @@ def plan(start: Start, changelog: Changelog, ids: TopicIds, held: Collection[Mar
         return Plan(start.low, keep=False, lost_records=0)
     if reached > start.high:  # the log lost its end, and profiles may have applied what is gone
         return Plan(start.high, keep=False, lost_records=0)
-    lost_records = max(0, start.low - reached) if reached else 0
+    begun = start.committed is not None or done > 0  # a new group has lost nothing
+    lost_records = max(0, start.low - reached) if begun else 0
     return Plan(max(reached, start.low), keep and not changelog.unreadable, lost_records)

@@ -49,15 +49,15 @@ def set_cleanup(scenario: Scenario, policy: str) -> None:
     scenario.topics.admin.incremental_alter_configs([resource])[resource].result(30)
 
 
-def flip_a_byte(kafka: FaultKafka, topic: str) -> int:
-    """In the last record that the broker keeps of some partition, as a disk may do; which one it is."""
+def flip_a_byte(kafka: FaultKafka, topic: str, number: int | None = None) -> None:
+    """In the last record that the broker keeps of a partition, by default of the largest, as a disk may do."""
     folder = kafka.nodes[0].log.parent / "data"
-    segment = max(folder.glob(f"{topic}-*/*.log"), key=lambda path: path.stat().st_size)
+    segments = folder.glob(f"{topic}-{'*' if number is None else number}/*.log")
+    segment = max(segments, key=lambda path: path.stat().st_size)
     content = bytearray(segment.read_bytes())
     content[content.rindex(b"lead-") + 2] ^= 0xFF
     with segment.open("r+b") as file:
         file.write(content)
-    return int(segment.parent.name.rpartition("-")[2])
 
 
 def test_bytes_flipped_on_the_brokers_disk_are_noticed(fault_kafka: FaultKafka, tmp_path: Path, seed: int) -> None:
@@ -74,8 +74,10 @@ def test_damaged_events_are_not_passed_over(fault_kafka: FaultKafka, tmp_path: P
     """Exit 5 before anything behind them is committed; once they are deleted `--rebuild-state` goes on."""
     with scenario_on(fault_kafka, tmp_path, seed, "damaged") as scenario:
         scorer, events = scored(scenario), scenario.settings.topics.events
+        done = scenario.topics.ends()
         scenario.simulate(EVENTS)
-        number = flip_a_byte(fault_kafka, events)
+        number = next(number for number, end in scenario.topics.ends().items() if end > done[number])
+        flip_a_byte(fault_kafka, events, number)
         scenario.simulate(EVENTS)
         code, reason = ended(scorer.start(ready=False))
         assert code == 5
