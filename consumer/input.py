@@ -272,8 +272,9 @@ class KafkaInput:
         """The client has gone on with what comes after the batch: nothing of that may be taken."""
         if offset is None or offset < 0 or self._damaged.get(number) == offset:
             raise StateError(
-                f"{damaged(self._topic, number, offset, error)}. If there is none, delete the records up to it "
-                "(`kafka-delete-records.sh`), and then `lead-scorer run --rebuild-state` goes on with the rest"
+                f"{damaged(self._topic, number, offset, error)}. If there is none, delete the records up to the end of "
+                "its batch (`kafka-dump-log.sh` tells where that is, `kafka-delete-records.sh` does it), and then "
+                "`lead-scorer run --rebuild-state` goes on with the rest"
             )
         log.warning("batch_unreadable", partition=number, offset=offset, error=error.str(), next="reads it again")
         self._damaged[number] = self._seeks[number] = offset
