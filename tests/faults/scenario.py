@@ -109,8 +109,7 @@ class Scenario:
         self.chance = random.Random(seed)
         self.directory = directory
         self.environ, self.settings = prepare(namespace, directory, **(environ or {}))
-        self.topics = Topics(self.settings)
-        self._prefix, self._admin = namespace.prefix, namespace.admin
+        self.topics, self._prefix = Topics(self.settings), namespace.prefix
         self._round, self._sending = seed * 1000, False
         self._stack = ExitStack()
         self._scorers: list[Scorer] = []
@@ -192,11 +191,16 @@ class Scenario:
         lines = [f"committed and end where they differ: {behind}", f"open transactions: {self.hanging()}"]
         return "\n".join([*lines, *(f"{scorer.instance_id}: {scorer.get('/status')[1]}" for scorer in running)])
 
+    def look_anew(self) -> None:
+        """By clients that saw no fault: one whose broker was frozen may fail to reach it for minutes."""
+        self.topics = Topics(self.settings)
+
     def hanging(self) -> list[str]:
         """Partitions that an open transaction keeps from their readers, of all topics."""
-        topics = [topic for topic in self._admin.list_topics(timeout=30).topics if topic.startswith(self._prefix)]
+        admin = self.topics.admin
+        topics = [topic for topic in admin.list_topics(timeout=10).topics if topic.startswith(self._prefix)]
         places = [(topic, number) for topic in topics for number in range(self.settings.topics.partitions)]
-        return [f"{topic}-{number}" for topic, number in hanging(self._admin, places)]
+        return [f"{topic}-{number}" for topic, number in hanging(admin, places)]
 
     def p95_ms(self) -> float:
         """Append to visible, of a stretch of events that are paced well below what one instance can do."""

@@ -80,6 +80,7 @@ def wait_for_answers(scenario: Scenario) -> None:
             scenario.hanging()
             scenario.topics.caught_up()
         except KafkaException:
+            scenario.look_anew()
             return False
         return True
 
