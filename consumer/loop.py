@@ -110,6 +110,8 @@ class Loop:
         self._aborts = 0
         self._unsure = False
         """Whether the last transaction may have been lost with the partitions."""
+        self._committed_once = False
+        """Partitions that come may have been somebody else's since: before the first commit that does not matter."""
         self._committed_s: float | None = None
         """When the last transaction settled, in monotonic seconds; None once it was verified."""
         self._registry_tries = 0
@@ -210,6 +212,7 @@ class Loop:
         log.info("partitions_assigned", partitions=numbers, next="restores their state" if numbers else "nothing")
         self._telemetry.rebalanced("assigned", numbers)
         if numbers:
+            self._unsure = self._unsure or self._committed_once
             self._drop_uncommitted(numbers)
             self._restore(numbers)
         self.assigned_once = True
@@ -514,7 +517,7 @@ class Loop:
             self._aborts = 0
             self._limits.committed()
             self._processor.forward_whole(certain=False)
-        batch, self._committed_s = in_flight.batch, now_s
+        batch, self._committed_s, self._committed_once = in_flight.batch, now_s, True
         batch.apply_to_state()
         self._guard, self._gates = batch.guard, batch.gates
         self._telemetry.stage("commit", now_s - in_flight.began_s)
