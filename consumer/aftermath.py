@@ -73,12 +73,10 @@ class Aftermath:
     def __init__(self, endings: Endings, producers: Producers) -> None:
         self._endings, self._producers = endings, producers
         self._last: Attempt | None = None
-        self._apart = False
-        """Whether somebody else may have had partitions of the last one since, and gone on from it."""
 
     def committed(self, attempt: Attempt) -> None:
         """A transaction was committed, all of it promptly, soon after the one before: so all before it are well."""
-        self._last, self._apart = attempt, False
+        self._last = attempt
 
     def of(self, attempt: Attempt, told: bool | None, *, thorough: bool) -> Outcome:
         """Makes sure how a transaction ended.
@@ -88,17 +86,12 @@ class Aftermath:
             told: How the client said that it ended.
             thorough: The brokers may have died: look at every partition.
         """
-        undone = self.verify(None if self._apart else attempt, thorough=thorough)
+        undone = self.verify(attempt, thorough=thorough)
         committed = self._resolve(attempt, False if undone else told)
         if committed:
-            self._last, self._apart = attempt, False
+            self._last = attempt
             committed = not self.verify(None, thorough=True)
         return Outcome(committed, undone)
-
-    def verify_at_parting(self) -> bool:
-        """As `verify`, of the offsets alone: partitions were given up."""
-        self._apart = True
-        return self.verify(None, thorough=False)
 
     def verify_quietly(self) -> bool:
         """As `verify`: thorough only where something is open. Meant for when every marker had time to come."""

@@ -146,6 +146,8 @@ class Endings:
         Raises:
             KafkaException: Kafka could not answer.
         """
+        if then is not None and then.transaction.membership != attempt.transaction.membership:
+            then = None  # somebody else may have had its partitions in between, and gone on from it
         wanted = attempt.transaction.next_offsets
         committed = self._offsets.committed_without_pending(list(wanted))
         shown = then.last_outputs.keys() if then is not None and then.has_landed(committed) else set()

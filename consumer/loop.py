@@ -110,8 +110,6 @@ class Loop:
         self._aborts = 0
         self._unsure = False
         """Whether the last transaction may have been lost with the partitions."""
-        self._committed_once = False
-        """Partitions that come may have been somebody else's since: before the first commit that does not matter."""
         self._committed_s: float | None = None
         """When the last transaction settled, in monotonic seconds; None once it was verified."""
         self._registry_tries = 0
@@ -212,7 +210,6 @@ class Loop:
         log.info("partitions_assigned", partitions=numbers, next="restores their state" if numbers else "nothing")
         self._telemetry.rebalanced("assigned", numbers)
         if numbers:
-            self._unsure = self._unsure or self._committed_once
             self._drop_uncommitted(numbers)
             self._restore(numbers)
         self.assigned_once = True
@@ -517,7 +514,7 @@ class Loop:
             self._aborts = 0
             self._limits.committed()
             self._processor.forward_whole(certain=False)
-        batch, self._committed_s, self._committed_once = in_flight.batch, now_s, True
+        batch, self._committed_s = in_flight.batch, now_s
         batch.apply_to_state()
         self._guard, self._gates = batch.guard, batch.gates
         self._telemetry.stage("commit", now_s - in_flight.began_s)
