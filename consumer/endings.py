@@ -151,7 +151,7 @@ class Endings:
         wanted = attempt.transaction.next_offsets
         committed = self._offsets.committed_without_pending(list(wanted))
         shown = then.last_outputs.keys() if then is not None and then.has_landed(committed) else set()
-        marks = {attempt.metadata} | ({then.metadata} if then is not None else set())
+        marks = {one.metadata for one in (attempt, then) if one is not None}
         landed = any(place.metadata in marks for place in committed) or self._is_repeated(attempt, committed)
         if landed and not thorough:
             return Loss(set(), landed=True, undone=False)

@@ -73,31 +73,34 @@ class KafkaInput:
         """Joins the group; the listener hears of assignments from within `poll`."""
         self._listener, own = listener, self._consumer
 
-        def assigned(consumer: Consumer, partitions: list[TopicPartition]) -> None:
-            if own is not self._consumer:
-                return  # it was replaced, and comes too late
+        def heard(tell: Callable[[list[int]], None]) -> Callable[[Consumer, list[TopicPartition]], None]:
+            def hear(_: Consumer, partitions: list[TopicPartition]) -> None:
+                if own is self._consumer:  # else it was replaced, and comes too late
+                    tell([p.partition for p in partitions])
+
+            return hear
+
+        def assigned(numbers: list[int]) -> None:
             self._told, self._patience_s = True, HOMELESS_S
-            ends = [TopicPartition(self._topic, p.partition, OFFSET_END) for p in partitions]
-            consumer.incremental_assign(ends)
+            ends = [TopicPartition(self._topic, number, OFFSET_END) for number in numbers]
+            own.incremental_assign(ends)
             # A partition that was taken away while it was paused is still paused: nothing would be heard of it.
-            consumer.resume(ends)
-            self._forget([p.partition for p in partitions])
-            listener.assigned([p.partition for p in partitions])
+            own.resume(ends)
+            self._forget(numbers)
+            listener.assigned(numbers)
 
-        def revoked(_: Consumer, partitions: list[TopicPartition]) -> None:
-            if own is not self._consumer:
-                return
-            listener.revoked([p.partition for p in partitions])
-            self._forget([p.partition for p in partitions])
+        def revoked(numbers: list[int]) -> None:
+            listener.revoked(numbers)
+            self._forget(numbers)
 
-        def lost(_: Consumer, partitions: list[TopicPartition]) -> None:
-            if own is not self._consumer:
-                return
-            listener.lost([p.partition for p in partitions])
-            self._forget([p.partition for p in partitions])
+        def lost(numbers: list[int]) -> None:
+            listener.lost(numbers)
+            self._forget(numbers)
             self._told, self._joined_s, self._homeless_since_s = False, None, self._clock.monotonic()
 
-        self._consumer.subscribe([self._topic], on_assign=assigned, on_revoke=revoked, on_lost=lost)
+        self._consumer.subscribe(
+            [self._topic], on_assign=heard(assigned), on_revoke=heard(revoked), on_lost=heard(lost)
+        )
 
     def poll(self, timeout_s: float, max_records: int) -> Polled:
         """Waits for a first record, then takes what waits: the batch call alone would wait for a full batch.

@@ -73,7 +73,7 @@ class Loop:
         gates: The stream gates as they begin.
         controller: Sizes batches.
         purge: Forgets expired leads.
-        limits: What ends the service after so many aborts in a row.
+        limits: What ends the service after so many aborts without a commit.
     """
 
     def __init__(

@@ -51,11 +51,11 @@ def move_offsets(settings: Settings) -> None:
     """As an operator does with a tool: backwards in one half of the partitions, and past new events in the other."""
     topics = Topics(settings)
     group, committed = settings.kafka.group_id, topics.committed()
-    where = settings.kafka.bootstrap_servers, settings.topics.events
-    names = "LEAD_SCORER__KAFKA__BOOTSTRAP_SERVERS", "LEAD_SCORER__TOPICS__EVENTS"
-    simulate(dict(zip(names, where, strict=True)), EVENTS, seed=3)
+    servers, events = settings.kafka.bootstrap_servers, settings.topics.events
+    environ = {"LEAD_SCORER__KAFKA__BOOTSTRAP_SERVERS": servers, "LEAD_SCORER__TOPICS__EVENTS": events}
+    simulate(environ, EVENTS, seed=3)
     places = [
-        TopicPartition(settings.topics.events, number, end if number % 2 else committed[number] // 2)
+        TopicPartition(events, number, end if number % 2 else committed[number] // 2)
         for number, end in topics.ends().items()
     ]
     moved = topics.admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)])
