@@ -1,6 +1,6 @@
 """The partitions that this instance owns, each with the committed state of its leads."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -33,6 +33,8 @@ class Partition:
     """
 
     number: int
+    tenure: int = 0
+    """Which assignment brought it: nobody else can have had it in between where two have the same."""
     phase: Phase = Phase.RESTORING
     leads: Leads = field(default_factory=dict)
     next_offset: int = -1
@@ -61,14 +63,23 @@ class Assignment:
 
     def __init__(self) -> None:
         self.partitions: dict[int, Partition] = {}
+        self._assignments = 0
 
     def add(self, numbers: list[int]) -> None:
         """Owns new partitions, which are not read before they are activated."""
-        self.remove(numbers)
-        for number in numbers:
-            self.partitions[number] = Partition(number)
+        self._assignments += 1
+        self._replace(dict.fromkeys(numbers, self._assignments))
 
-    def remove(self, numbers: list[int]) -> None:
+    def renew(self, numbers: list[int]) -> None:
+        """Forgets the state of owned partitions, which are not read before they are activated again."""
+        self._replace({number: self.partitions[number].tenure for number in numbers})
+
+    def _replace(self, tenures: dict[int, int]) -> None:
+        self.remove(tenures)
+        for number, tenure in tenures.items():
+            self.partitions[number] = Partition(number, tenure)
+
+    def remove(self, numbers: Iterable[int]) -> None:
         """Forgets partitions and the state of their leads."""
         for number in numbers:
             partition = self.partitions.pop(number, None)

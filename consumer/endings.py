@@ -146,27 +146,23 @@ class Endings:
         Raises:
             KafkaException: Kafka could not answer.
         """
-        if then is not None and then.transaction.membership != attempt.transaction.membership:
-            then = None  # somebody else may have had its partitions in between, and gone on from it
         wanted = attempt.transaction.next_offsets
         committed = self._offsets.committed_without_pending(list(wanted))
         shown = then.last_outputs.keys() if then is not None and then.has_landed(committed) else set()
-        marks = {one.metadata for one in (attempt, then) if one is not None}
-        landed = any(place.metadata in marks for place in committed) or self._is_repeated(attempt, committed)
+        held = _held(attempt, then, committed)
+        landed = bool(held) or self._is_repeated(attempt, committed)
         if landed and not thorough:
             return Loss(set(), landed=True, undone=False)
         # Where somebody went on from it, all of it was there; and what is there now is no longer its end.
-        ours = {place.partition for place in committed if place.offset <= wanted[place.partition]}
-        if landed:
-            ours = {place.partition for place in committed if place.metadata in marks}
+        ours = held if landed else {place.partition for place in committed if place.offset <= wanted[place.partition]}
         outputs = [o for o in attempt.transaction.outputs if o.partition in ours and o.place not in shown]
         sight = self._look(outputs)
         if landed:
-            return Loss(self._still_ours(attempt, marks, sight.missing), landed, undone=False)
+            return Loss(self._still_ours(attempt, then, sight.missing), landed, undone=False)
         nothing_seen = not sight.seen and (bool(sight.missing) or not attempt.transaction.outputs)
         return Loss(sight.missing, landed, undone=ours == set(wanted) and nothing_seen)
 
-    def _still_ours(self, attempt: Attempt, marks: set[str], missing: set[Place]) -> set[Place]:
+    def _still_ours(self, attempt: Attempt, then: Attempt | None, missing: set[Place]) -> set[Place]:
         """Of the partitions that do not show it those from which nobody has gone on.
 
         The records of a next owner may be seen before its offsets are: those that are pending have to be waited for.
@@ -179,8 +175,21 @@ class Endings:
         except KafkaException:
             self._offsets.committed_without_pending(numbers)  # the brokers answer: somebody is at work there
             return set()
-        ours = {place.partition for place in committed if place.metadata in marks}
+        ours = _held(attempt, then, committed)
         return {place for place in missing if place[1] in ours}
+
+
+def _held(attempt: Attempt, then: Attempt | None, committed: Collection[TopicPartition]) -> set[int]:
+    """The input partitions whose offset the transaction committed, or the next one after it.
+
+    Not the next one's where somebody else may have had the partition in between, and gone on from it.
+    """
+    held = {place.partition for place in committed if place.metadata == attempt.metadata}
+    if then is None:
+        return held
+    tenures, ours = attempt.transaction.tenures, then.transaction.tenures
+    then_held = {place.partition for place in committed if place.metadata == then.metadata}
+    return held | {number for number in then_held if tenures[number] == ours[number]}
 
 
 def _names(places: Collection[Place]) -> list[str]:

@@ -211,6 +211,7 @@ class Loop:
         self._telemetry.rebalanced("assigned", numbers)
         if numbers:
             self._drop_uncommitted(numbers)
+            self.assignment.add(numbers)
             self._restore(numbers)
         self.assigned_once = True
 
@@ -257,12 +258,16 @@ class Loop:
         """The transaction's end is unknown: whatever it touched is restored once more."""
         assert self._in_flight is not None
         self._in_flight.forgotten = True
-        self._restore([number for number in self._in_flight.batch.next_offsets if number in self.assignment.partitions])
+        touched = [number for number in self._in_flight.batch.next_offsets if number in self.assignment.partitions]
+        self._restore_again(touched)
+
+    def _restore_again(self, numbers: list[int]) -> None:
+        self.assignment.renew(numbers)
+        self._restore(numbers)
 
     def _restore(self, numbers: list[int]) -> None:
-        """Asks for the state of partitions, anew where there is one."""
+        """Asks for the state of partitions that have none."""
         self._starting = [restored for restored in self._starting if restored.partition.number not in numbers]
-        self.assignment.add(numbers)
         self._restorer.request([self.assignment.partitions[number] for number in numbers])
 
     # --- one turn ---
@@ -422,7 +427,8 @@ class Loop:
             return False
         self._telemetry.turned("commit")
         outputs = batch.outputs + self._processor.changelog(batch)
-        future = self._transactions.submit(Transaction(outputs, batch.next_offsets, self._membership))
+        tenures = {number: self.assignment.partitions[number].tenure for number in batch.next_offsets}
+        future = self._transactions.submit(Transaction(outputs, batch.next_offsets, self._membership, tenures))
         self._submitted_s = self._clock.monotonic()
         self._in_flight = _InFlight(batch, future, self._submitted_s)
         return True
@@ -494,7 +500,7 @@ class Loop:
             self._telemetry.aborted(settlement.error)
         if settlement.undone:
             self._discard()
-            self._restore(list(self.assignment.partitions))
+            self._restore_again(list(self.assignment.partitions))
         if in_flight.forgotten:
             if settlement.committed:
                 self._telemetry.committed(in_flight.batch)

@@ -19,11 +19,19 @@ class Membership(Protocol):
 
 
 class Transaction(NamedTuple):
-    """All that is committed together."""
+    """All that is committed together.
+
+    Attributes:
+        outputs: The records.
+        next_offsets: By input partition.
+        membership: The offsets are sent under it.
+        tenures: By input partition, which assignment brought it (`consumer.assignment.Partition.tenure`).
+    """
 
     outputs: Sequence[Output]
     next_offsets: dict[int, int]
     membership: Membership
+    tenures: Mapping[int, int]
 
 
 class Settlement(NamedTuple):

@@ -64,7 +64,8 @@ class Owner:
     def _transaction(self, number: int) -> Transaction:
         text, now_ms = str(number).encode(), self._clock.now_ms()
         outputs = [Output(*place, text, text, now_ms) for place in self.places]
-        return Transaction(outputs, dict.fromkeys(self.partitions, number), self._membership)
+        tenures = dict.fromkeys(self.partitions, 1)
+        return Transaction(outputs, dict.fromkeys(self.partitions, number), self._membership, tenures)
 
     def _settled(self, future: Future[Settlement]) -> Settlement:
         while True:

@@ -34,6 +34,19 @@ def test_adding_again_begins_anew() -> None:
     assert assignment.partitions[3].leads == {}
 
 
+def test_a_tenure_ends_with_the_assignment_that_began_it() -> None:
+    """Two partitions of one assignment share it; its state may be restored meanwhile; being assigned again ends it."""
+    assignment = Assignment()
+    assignment.add([3, 4])
+    first = assignment.partitions[3]
+    assert assignment.partitions[4].tenure == first.tenure
+    assignment.renew([3])
+    assert first.dropped
+    assert assignment.partitions[3].tenure == first.tenure
+    assignment.add([3])
+    assert assignment.partitions[3].tenure > first.tenure
+
+
 def test_a_removed_partition_tells_its_restore() -> None:
     """A restore under way holds the partition and sees that nobody waits for it."""
     assignment = Assignment()

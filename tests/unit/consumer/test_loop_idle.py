@@ -78,7 +78,7 @@ def test_a_sign_of_life_once_in_a_while() -> None:
     for count in (1, 2):
         idle.clock.sleep(SILENT_S_MAX)
         idle.turn()
-        assert idle.submitted == [Transaction([], {3: 7}, "member")] * count
+        assert idle.submitted == [Transaction([], {3: 7}, "member", {3: 1})] * count
 
 
 def test_without_partitions_there_is_nothing_to_commit() -> None:

@@ -29,7 +29,9 @@ from tests.unit.consumer.fakes import TOPIC, FakeClock, FakeProducer, Produced, 
 
 FINE = ["begin", "produce", "send_offsets", "commit"]
 OUTPUT = Output("lead.decisions", 3, b"key", b"value", 5)
+DEAD_LETTER = OUTPUT._replace(topic="lead.events.dead-letter")
 COMMITTED = Settlement(committed=True)
+TENURES = {3: 1, 4: 1}
 
 
 class Landing(FakeProducer):
@@ -79,7 +81,7 @@ class Bench:
         return self.script.calls
 
     def run(self, *outputs: Output, next_offsets: dict[int, int] | None = None) -> Settlement:
-        transaction = Transaction(outputs or (OUTPUT,), next_offsets or {3: 8}, membership())
+        transaction = Transaction(outputs or (OUTPUT,), next_offsets or {3: 8}, membership(), TENURES)
         return self.transactor.submit(transaction).result(timeout=10)
 
     def land(self) -> None:
@@ -124,9 +126,8 @@ class Bench:
         return self.hanging.pop(0) if self.hanging else []
 
 
-def membership() -> Membership:
-    made: Any = "generation 7"
-    found: Membership = made
+def membership(generation: Any = "generation 7") -> Membership:
+    found: Membership = generation
     return found
 
 
@@ -193,7 +194,7 @@ def test_each_transaction_has_its_own_mark(bench: Bench) -> None:
 def test_a_transaction_of_offsets_alone(bench: Bench) -> None:
     """Start offsets and ends have no outputs."""
     bench.opened()
-    transaction = Transaction((), {3: 0}, membership())
+    transaction = Transaction((), {3: 0}, membership(), TENURES)
     assert bench.transactor.submit(transaction).result(timeout=10) == COMMITTED
     assert bench.calls == ["begin", "send_offsets", "commit"]
 
@@ -566,6 +567,25 @@ def test_a_transaction_that_waited_for_its_broker_is_looked_at(bench: Bench) -> 
     assert "without_pending" in bench.calls
 
 
+@pytest.mark.parametrize(("tenure", "again"), [(1, True), (2, False)])
+def test_what_the_next_one_went_on_from_is_ours_if_nobody_had_it_since(
+    bench: Bench, tenure: int, *, again: bool
+) -> None:
+    """A rebalance may have taken the partition and brought it back: then its end may be another owner's record."""
+    bench.opened().run(DEAD_LETTER)
+    bench.unseen = {DEAD_LETTER.place}
+    bench.script.then("send_offsets", lambda: bench.clock.sleep(3.0))
+
+    def mend() -> None:
+        bench.land = bench.unseen.clear  # type: ignore[method-assign]
+
+    bench.script.then("init", mend)
+    following = Transaction((OUTPUT,), {3: 9}, membership("generation 8"), {3: tenure})
+    assert bench.transactor.submit(following).result(timeout=10) == COMMITTED
+    written = [record.topic for producer in bench.producers[1:] for record in producer.produced]
+    assert (DEAD_LETTER.topic in written) is again
+
+
 # --- a client that is stuck ---
 
 
@@ -580,7 +600,7 @@ class Stuck:
             assert self.released.wait(10)
 
         bench.script.then("commit", hang)
-        self.future = bench.transactor.submit(Transaction((OUTPUT,), {3: 8}, membership()))
+        self.future = bench.transactor.submit(Transaction((OUTPUT,), {3: 8}, membership(), TENURES))
         assert called.wait(10)
 
 
@@ -673,7 +693,7 @@ def test_a_failure_that_comes_back_too_late_is_no_news(bench: Bench) -> None:
 
     bench.opened().script.then("commit", hang)
     others = set(threading.enumerate())
-    future = bench.transactor.submit(Transaction((OUTPUT,), {3: 8}, membership()))
+    future = bench.transactor.submit(Transaction((OUTPUT,), {3: 8}, membership(), TENURES))
     assert called.wait(10)
     (thread,) = set(threading.enumerate()) - others
     wait_too_long(bench)
@@ -840,7 +860,7 @@ def test_closing_ends_the_waiting(bench: Bench, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(transactions, "BACKOFF_MAX_S", 1000.0)
     committing = Event()
     bench.opened().script.then("commit", lambda: _raise(retriable(), committing))
-    future = bench.transactor.submit(Transaction((OUTPUT,), {3: 8}, membership()))
+    future = bench.transactor.submit(Transaction((OUTPUT,), {3: 8}, membership(), TENURES))
     assert committing.wait(10)
     bench.transactor.close()
     with pytest.raises(FatalError, match="uncommitted"):
