@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 
 import pytest
 
+from consumer import endings
 from consumer.aftermath import Aftermath
 from consumer.assignment import Assignment, Leads, Phase
 from consumer.attempt import Attempt, End
@@ -564,6 +565,23 @@ def nobody_looks_after_a_silence(patch: Patch) -> None:
 def a_wait_before_the_end_is_no_sign(patch: Patch) -> None:
     """A transaction that waited for a broker to come back, and then ended promptly, counts as prompt."""
     patch.setattr("consumer.transactions.OUTAGE_S", 1e9)
+
+
+@mutant("skipped_markers")
+def what_the_next_one_went_on_from_is_not_looked_at(patch: Patch) -> None:
+    """Partitions from which the next transaction went on count as somebody else's: what they lack stays missing."""
+    original = endings._held
+    patch.setattr(endings, "_held", lambda attempt, _, committed: original(attempt, None, committed))
+
+
+@mutant("skipped_markers", "silent_loss", "join")
+def a_partition_that_came_back_was_never_away(patch: Patch) -> None:
+    """Whoever had it in between may have gone on from it: its end is taken for what the next transaction hides."""
+
+    def replace(original: Any, self: Assignment, tenures: dict[int, int]) -> None:
+        original(self, dict.fromkeys(tenures, 1))
+
+    _around(patch, Assignment, "_replace", replace)
 
 
 @mutant("late_end")

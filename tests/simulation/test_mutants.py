@@ -10,7 +10,7 @@ from tests.simulation.mutants import MUTANTS
 from tests.simulation.run import SimulationError, simulate
 from tests.simulation.scenario import scenario_of
 
-SEEDS_MAX = int(os.environ.get("MUTANT_SEEDS", "2000"))
+SEEDS_MAX = int(os.environ.get("MUTANT_SEEDS", "3000"))
 
 
 @pytest.mark.parametrize("name", MUTANTS)
