@@ -23,8 +23,8 @@ from confluent_kafka import KafkaException
 
 from consumer.attempt import MEMBERSHIP, Attempt, End
 from consumer.end_offsets import Place
-from consumer.endings import Endings, Loss
-from consumer.ports import Transaction
+from consumer.endings import Endings, Loss, kept
+from consumer.ports import Standing, Transaction
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -86,25 +86,26 @@ class Aftermath:
             told: How the client said that it ended.
             thorough: The brokers may have died: look at every partition.
         """
-        undone = self.verify(attempt, thorough=thorough)
+        undone = self.verify(attempt, attempt.transaction.standing, thorough=thorough)
         committed = self._resolve(attempt, False if undone else told)
         if committed:
             self._last = attempt
-            committed = not self.verify(None, thorough=True)
+            committed = not self.verify(None, attempt.transaction.standing, thorough=True)
         return Outcome(committed, undone)
 
-    def verify_quietly(self) -> bool:
+    def verify_quietly(self, standing: Standing | None) -> bool:
         """As `verify`: thorough only where something is open. Meant for when every marker had time to come."""
-        undone = self.verify(None, thorough=False)  # first: it waits until the brokers answer
+        undone = self.verify(None, standing, thorough=False)  # first: it waits until the brokers answer
         if self._last is None or not self._endings.hanging(self._last.last_outputs):
             return undone
-        return self.verify(None, thorough=True)
+        return self.verify(None, standing, thorough=True)
 
-    def verify(self, then: Attempt | None, *, thorough: bool) -> bool:
+    def verify(self, then: Attempt | None, standing: Standing | None, *, thorough: bool) -> bool:
         """Whether the last transaction, which was told to be committed, is undone; what is missing of it is mended.
 
         Args:
             then: The one after it, however it ended; None if there was none.
+            standing: Now, to mend it under; None if this instance is no member.
             thorough: Look at every partition, not only at the offsets.
         """
         last = self._last
@@ -115,15 +116,16 @@ class Aftermath:
         if not loss:
             return False
         log.error("transaction_lost", partitions=loss.names(), why="the brokers lost its end", next="makes it good")
-        self._abort(last, loss.missing)
+        if loss.missing or loss.undone:
+            self._abort(last, loss.missing)
         for tries in range(TRIES_MAX):
-            if self._mended(last, then):
+            if self._mended(last, then, standing):
                 return self._last is None
             self._producers.back_off(tries)
         log.error("transaction_not_mended", partitions=loss.names(), next="goes on; look for what is missing there")
         return False
 
-    def _mended(self, last: Attempt, then: Attempt | None) -> bool:
+    def _mended(self, last: Attempt, then: Attempt | None, standing: Standing | None) -> bool:
         hanging = self._endings.hanging(last.last_outputs)  # first: what is stable by then is seen
         loss = self._loss(last, then, thorough=True)
         if not loss:
@@ -136,8 +138,11 @@ class Aftermath:
             self._last = None
             return True
         outputs = [output for output in last.transaction.outputs if output.place in loss.missing]
-        offsets = {} if loss.landed else last.transaction.next_offsets
-        end = self._run(last.transaction._replace(outputs=outputs, next_offsets=offsets))
+        # With its offsets: whoever has the partitions by now, the group refuses us then.
+        offsets = {} if loss.landed else {number: last.transaction.next_offsets[number] for number in loss.ours}
+        if standing is None or not all(kept(last, standing, number) for number in offsets):
+            standing = last.transaction.standing  # the group refuses it if it has moved on
+        end = self._run(Transaction(outputs, offsets, standing))
         if offsets and end.error is not None and end.error.code() in MEMBERSHIP:
             self._last = None  # the group has moved on: whoever has the partitions does it again
             return True

@@ -86,6 +86,10 @@ class Assignment:
             if partition is not None:
                 partition.dropped = True
 
+    def tenures(self) -> dict[int, int]:
+        """By partition, which assignment brought it."""
+        return {partition.number: partition.tenure for partition in self.partitions.values()}
+
     def snapshot(self) -> list[Partition]:
         """The owned partitions now; may be called from any thread."""
         return list(self.partitions.values())

@@ -196,7 +196,7 @@ class Attempt:
                     break
 
     def _send_offsets(self) -> None:
-        offsets, membership = self.offsets, self.transaction.membership
+        offsets, membership = self.offsets, self.transaction.standing.membership
         self._retrying(lambda: self._producer.send_offsets_to_transaction(offsets, membership))
 
     def _ending(self, end: Callable[[], None]) -> bool:

@@ -11,6 +11,7 @@ from confluent_kafka import KafkaException, TopicPartition
 
 from consumer.attempt import Attempt
 from consumer.end_offsets import Place
+from consumer.ports import Standing
 from consumer.records import Output
 from consumer.sightings import Sight
 
@@ -52,15 +53,19 @@ class Loss:
     Attributes:
         missing: The partitions that do not show it.
         landed: Its offsets are there.
+        ours: The input partitions from which nobody has gone on.
+        behind: The offset of one of them is less than what it committed.
         undone: Nothing of it is.
     """
 
     missing: set[Place]
     landed: bool
+    ours: set[int]
+    behind: bool
     undone: bool
 
     def __bool__(self) -> bool:
-        return bool(self.missing) or self.undone
+        return bool(self.missing) or self.behind or self.undone
 
     def names(self) -> list[str]:
         """What is not there, for people."""
@@ -152,15 +157,19 @@ class Endings:
         held = _held(attempt, then, committed)
         landed = bool(held) or self._is_repeated(attempt, committed)
         if landed and not thorough:
-            return Loss(set(), landed=True, undone=False)
+            return Loss(set(), landed, held, behind=False, undone=False)
         # Where somebody went on from it, all of it was there; and what is there now is no longer its end.
         ours = held if landed else {place.partition for place in committed if place.offset <= wanted[place.partition]}
         outputs = [o for o in attempt.transaction.outputs if o.partition in ours and o.place not in shown]
         sight = self._look(outputs)
         if landed:
-            return Loss(self._still_ours(attempt, then, sight.missing), landed, undone=False)
+            return Loss(self._still_ours(attempt, then, sight.missing), landed, ours, behind=False, undone=False)
+        behind = any(place.offset < wanted[place.partition] for place in committed)
         nothing_seen = not sight.seen and (bool(sight.missing) or not attempt.transaction.outputs)
-        return Loss(sight.missing, landed, undone=ours == set(wanted) and nothing_seen)
+        undone = ours == set(wanted) and nothing_seen
+        if undone and then is not None and self._look(then.transaction.outputs).seen:
+            undone = False  # to abort it would take the offsets of the next one too
+        return Loss(sight.missing, landed, ours, behind, undone)
 
     def _still_ours(self, attempt: Attempt, then: Attempt | None, missing: set[Place]) -> set[Place]:
         """Of the partitions that do not show it those from which nobody has gone on.
@@ -169,7 +178,7 @@ class Endings:
         """
         if not missing:
             return missing
-        numbers = list(attempt.transaction.next_offsets)
+        numbers = sorted({number for _, number in missing})
         try:
             committed = self._offsets.committed(numbers)
         except KafkaException:
@@ -187,9 +196,13 @@ def _held(attempt: Attempt, then: Attempt | None, committed: Collection[TopicPar
     held = {place.partition for place in committed if place.metadata == attempt.metadata}
     if then is None:
         return held
-    tenures, ours = attempt.transaction.tenures, then.transaction.tenures
     then_held = {place.partition for place in committed if place.metadata == then.metadata}
-    return held | {number for number in then_held if tenures[number] == ours[number]}
+    return held | {number for number in then_held if kept(attempt, then.transaction.standing, number)}
+
+
+def kept(attempt: Attempt, standing: Standing, number: int) -> bool:
+    """Whether a partition of a transaction was this instance's from then on."""
+    return attempt.transaction.standing.tenures[number] == standing.tenures.get(number)
 
 
 def _names(places: Collection[Place]) -> list[str]:

@@ -18,7 +18,17 @@ from consumer.aborts import Aborts
 from consumer.assignment import Assignment, Partition, Phase
 from consumer.batch import Batch
 from consumer.dead_letters import Guard
-from consumer.ports import Input, Membership, Restored, Restorer, Settlement, Telemetry, Transaction, Transactions
+from consumer.ports import (
+    Input,
+    Membership,
+    Restored,
+    Restorer,
+    Settlement,
+    Standing,
+    Telemetry,
+    Transaction,
+    Transactions,
+)
 from consumer.processor import Processor
 from consumer.purge import Purge
 from consumer.records import Record
@@ -258,8 +268,15 @@ class Loop:
         """The transaction's end is unknown: whatever it touched is restored once more."""
         assert self._in_flight is not None
         self._in_flight.forgotten = True
-        touched = [number for number in self._in_flight.batch.next_offsets if number in self.assignment.partitions]
-        self._restore_again(touched)
+        self._restore_again([n for n in self._in_flight.batch.next_offsets if n in self.assignment.partitions])
+
+    def _restore_behind(self, batch: Batch) -> None:
+        """Restores once more what was restored without a batch, which has landed since."""
+        owned = [p for p in self.assignment.snapshot() if p.number in batch.next_offsets]
+        behind = [p.number for p in owned if p.next_offset < batch.next_offsets[p.number]]
+        if behind:
+            self._discard()
+            self._restore_again(behind)
 
     def _restore_again(self, numbers: list[int]) -> None:
         self.assignment.renew(numbers)
@@ -427,8 +444,8 @@ class Loop:
             return False
         self._telemetry.turned("commit")
         outputs = batch.outputs + self._processor.changelog(batch)
-        tenures = {number: self.assignment.partitions[number].tenure for number in batch.next_offsets}
-        future = self._transactions.submit(Transaction(outputs, batch.next_offsets, self._membership, tenures))
+        standing = Standing(self._membership, self.assignment.tenures())
+        future = self._transactions.submit(Transaction(outputs, batch.next_offsets, standing))
         self._submitted_s = self._clock.monotonic()
         self._in_flight = _InFlight(batch, future, self._submitted_s)
         return True
@@ -446,8 +463,16 @@ class Loop:
         if quiet:
             self._committed_s = None
         self._unsure = False
-        self._in_flight = _InFlight(self._new_batch(), self._transactions.verify(everywhere=quiet), now_s)
+        future = self._transactions.verify(self._standing(), everywhere=quiet)
+        self._in_flight = _InFlight(self._new_batch(), future, now_s)
         return True
+
+    def _standing(self) -> Standing | None:
+        membership = self._source.membership()  # first: of a loss after it the broker knows
+        if membership is None:
+            return None
+        owned = self._source.owned()
+        return Standing(membership, {n: tenure for n, tenure in self.assignment.tenures().items() if n in owned})
 
     def _offsets_only(self) -> Batch | None:
         """The ends of caught-up partitions: they lie behind control records."""
@@ -504,6 +529,7 @@ class Loop:
         if in_flight.forgotten:
             if settlement.committed:
                 self._telemetry.committed(in_flight.batch)
+                self._restore_behind(in_flight.batch)
             return
         if not settlement.committed:
             self._controller.aborted(len(in_flight.batch.records))

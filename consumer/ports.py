@@ -18,20 +18,24 @@ class Membership(Protocol):
     """Opaque: this instance's place in the group at one moment. The broker refuses commits under an older one."""
 
 
-class Transaction(NamedTuple):
-    """All that is committed together.
+class Standing(NamedTuple):
+    """What this instance is in the group at one moment.
 
     Attributes:
-        outputs: The records.
-        next_offsets: By input partition.
-        membership: The offsets are sent under it.
-        tenures: By input partition, which assignment brought it (`consumer.assignment.Partition.tenure`).
+        membership: Offsets are sent under it.
+        tenures: Of the partitions that are owned (`consumer.assignment.Partition.tenure`).
     """
+
+    membership: Membership
+    tenures: Mapping[int, int]
+
+
+class Transaction(NamedTuple):
+    """All that is committed together: records, and by input partition the offset to go on from."""
 
     outputs: Sequence[Output]
     next_offsets: dict[int, int]
-    membership: Membership
-    tenures: Mapping[int, int]
+    standing: Standing
 
 
 class Settlement(NamedTuple):
@@ -58,10 +62,11 @@ class Transactions(Protocol):
             Its settlement, or the `FatalError` that ends the service.
         """
 
-    def verify(self, *, everywhere: bool) -> Future[Settlement]:
+    def verify(self, standing: Standing | None, *, everywhere: bool) -> Future[Settlement]:
         """Makes sure of the last one that was committed, where no next one may find out.
 
         Args:
+            standing: Now, to mend it under; None if this instance is no member.
             everywhere: Look at every partition that it wrote to, not only at the offsets.
 
         Returns:

@@ -30,7 +30,7 @@ from consumer.attempt import REBALANCES, Attempt, End, Undelivered
 from consumer.drills import At, nowhere
 from consumer.endings import Endings
 from consumer.fencing import Fencing
-from consumer.ports import Settlement, Transaction
+from consumer.ports import Settlement, Standing, Transaction
 from runtime.clock import Clock
 from runtime.errors import ConfigurationError, FatalError, FencedError, KafkaUnavailableError
 from runtime.kafka import REFUSALS
@@ -49,7 +49,7 @@ PATIENCE_PAST_TIMEOUT_S = 1.0
 """Patience doubles each time in a row, so that slow brokers get as much as they need: to so much more than the
 transaction's timeout, for by then the broker has ended it."""
 OUTAGE_S = 2.0
-"""In a transaction that took no longer no broker has died and come back."""
+"""From one end to the next: in so short a time no broker dies and comes back."""
 LOOK_AGAIN_S = 1.0
 """A process that was stopped for a while lets its client hear of it first."""
 TOKEN_BYTES = 8
@@ -92,6 +92,8 @@ class Transactor:
         self._overdue: Attempt | None = None
         self._overdue_s = 0.0
         self._patience = 1.0
+        self._ended_s: float | None = None
+        """When the last transaction ended; None once nothing of it can be open."""
 
     def open(self) -> None:
         """Takes over the transactional id; what an earlier holder left open is aborted.
@@ -135,10 +137,10 @@ class Transactor:
         self._executor.submit(self._run, attempt)
         return attempt.settlement
 
-    def verify(self, *, everywhere: bool) -> Future[Settlement]:
+    def verify(self, standing: Standing | None, *, everywhere: bool) -> Future[Settlement]:
         """Makes sure of the last transaction that was committed, on this object's thread."""
         settlement: Future[Settlement] = Future()
-        self._executor.submit(self._verify, settlement, everywhere)
+        self._executor.submit(self._verify, settlement, standing, everywhere)
         return settlement
 
     def give_up_stuck(self) -> None:
@@ -202,9 +204,13 @@ class Transactor:
         except Exception as error:  # noqa: BLE001 - as above
             attempt.settlement.set_exception(error)
 
-    def _verify(self, settlement: Future[Settlement], everywhere: bool) -> None:
+    def _verify(self, settlement: Future[Settlement], standing: Standing | None, everywhere: bool) -> None:
         try:
-            undone = self._aftermath.verify_quietly() if everywhere else self._aftermath.verify(None, thorough=False)
+            if everywhere:
+                undone = self._aftermath.verify_quietly(standing)
+                self._ended_s = None
+            else:
+                undone = self._aftermath.verify(None, standing, thorough=False)
             settlement.set_result(Settlement(not undone, undone=undone))
         except Exception as error:  # noqa: BLE001 - as above
             settlement.set_exception(error)
@@ -212,10 +218,12 @@ class Transactor:
     def _settlement(self, attempt: Attempt, end: End) -> Settlement:
         """Makes sure how the transaction ended, whatever it takes."""
         error = None if end.error is None else end.error.name()
-        brisk = self._clock.monotonic() - attempt.began_s <= OUTAGE_S
+        since_s = attempt.began_s if self._ended_s is None else self._ended_s
+        brisk = self._clock.monotonic() - since_s <= OUTAGE_S
         if end.committed and end.prompt and brisk:
             self._patience = 1.0
             self._aftermath.committed(attempt)
+            self._ended_s = self._clock.monotonic()
             return Settlement(committed=True)
         if end.committed is None:
             self._end_if_fenced(attempt, end)
@@ -224,8 +232,9 @@ class Transactor:
             # transaction.
             log.info("producer_rebuilt", why="the end of a transaction was slow, or is not known")
             self.rebuild()
-        healthy = end.prompt and end.error is not None and end.error.code() in REBALANCES
+        healthy = brisk and end.prompt and end.error is not None and end.error.code() in REBALANCES
         outcome = self._aftermath.of(attempt, end.committed, thorough=not healthy)
+        self._ended_s = self._clock.monotonic()
         return Settlement(outcome.committed, error, outcome.undone)
 
     def _end_if_fenced(self, attempt: Attempt, end: End) -> None:

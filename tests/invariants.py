@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xxhash
 from confluent_kafka import Consumer, IsolationLevel, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
+from numpy.typing import NDArray
+from onnxruntime import InferenceSession  # type: ignore[import-untyped]
 
 import scoring
 from consumer.end_offsets import Place, end_offsets, ends
@@ -32,6 +36,8 @@ from tests.kafka import answered, eventually
 
 POLICIES = Path(scoring.__file__).parent / "policies"
 TOLERANCE = 1e-12
+MODEL_TOLERANCE = 1e-6
+"""A model computes in 32 bits."""
 
 
 def hanging(admin: AdminClient, places: Collection[Place]) -> list[Place]:
@@ -133,6 +139,7 @@ class Found:
         self._check_one_outcome_each(expected)
         self._check_dead_letters(expected)
         self._check_decisions(expected)
+        self._check_model_scores(expected)
         self._check_order()
         self._check_actions()
         self._check_profiles(expected)
@@ -211,21 +218,37 @@ class Found:
             assert message.key() == decision["lead_id"].encode()
             assert message.headers() in (None, [])
 
+    def _check_model_scores(self, expected: Mapping[int, oracle.Result]) -> None:
+        """Each is what the version that the record names says of the oracle's features."""
+        scored: dict[str, list[tuple[oracle.Features, float]]] = defaultdict(list)
+        for _, decision in self.decisions:
+            if decision["scored_by"] == "MODEL":
+                outcome = expected[decision["source_partition"]].outcomes[decision["source_offset"]]
+                scored[decision["model_version"]].append((outcome.features, decision["score"]))
+        for version, found in scored.items():
+            given = predicted(self.settings.model.directory / version, [features for features, _ in found])
+            np.testing.assert_allclose([score for _, score in found], given, rtol=0.0, atol=MODEL_TOLERANCE)
+
     def _check_order(self) -> None:
         """Results stand in input order in each partition, which is more than order per lead."""
-        last: dict[int, int] = {}
-        for message, decision in self.decisions:
-            assert decision["source_offset"] > last.get(partition_of(message), -1)
-            last[partition_of(message)] = decision["source_offset"]
+        decisions = [(partition_of(m), decision["source_offset"]) for m, decision in self.decisions]
+        for results in (decisions, [source_of(letter) for letter in self.dead_letters]):
+            last: dict[int, int] = {}
+            for number, offset in results:
+                assert offset > last.get(number, -1), f"partition {number}: {offset} stands behind {last[number]}"
+                last[number] = offset
 
     def _check_actions(self) -> None:
+        """Each action topic has the bytes of its decisions, in their order."""
         for decision, messages in self.actions.items():
-            published = [
-                (partition_of(m), m.key(), m.value())
-                for m, datum in self.decisions
-                if datum["action_published"] and datum["decision"] == decision
-            ]
-            assert sorted((partition_of(m), m.key() or b"", m.value() or b"") for m in messages) == sorted(published)
+            published: dict[int, list[tuple[bytes | None, bytes | None]]] = defaultdict(list)
+            found: dict[int, list[tuple[bytes | None, bytes | None]]] = defaultdict(list)
+            for message, datum in self.decisions:
+                if datum["action_published"] and datum["decision"] == decision:
+                    published[partition_of(message)].append((message.key(), message.value()))
+            for message in messages:
+                found[partition_of(message)].append((message.key(), message.value()))
+            assert found == published, decision
 
     def _check_profiles(self, expected: Mapping[int, oracle.Result]) -> None:
         latest: dict[tuple[int, bytes], bytes | None] = {}
@@ -258,6 +281,15 @@ def profile_datum(lead: Mapping[str, Any], group_id: str) -> dict[str, Any]:
     """The oracle's lead as a `LeadProfile`: ids become signed hashes."""
     ids = [int.from_bytes(xxhash.xxh3_64_digest(i.encode()), "big", signed=True) for i in lead["recent_event_ids"]]
     return {**lead, "group_id": group_id, "recent_event_ids": ids}
+
+
+def predicted(bundle: Path, rows: Sequence[oracle.Features]) -> NDArray[np.float64]:
+    """What a bundle's model says of `(n,)` rows of features, asked of its file alone: `(n,) float64` scores."""
+    features = json.loads((bundle / "manifest.json").read_text())["features"]
+    model = InferenceSession(bundle / "model.onnx")
+    matrix = np.array([[row[name] for name in features] for row in rows], dtype=np.float32)
+    probabilities: NDArray[np.float32] = model.run(["probabilities"], {model.get_inputs()[0].name: matrix})[0]
+    return probabilities[:, 1].astype(np.float64)
 
 
 def decoded(codec: Codec, value: bytes | None) -> dict[str, Any] | str:

@@ -27,6 +27,7 @@ from confluent_kafka import IsolationLevel, Message
 
 from runtime.config import Settings, load
 from schemas.codec import decision_codec
+from tests.bundles import promote, write_bundle
 from tests.faults.instances import lags
 from tests.faults.traffic import flowing, simulate
 from tests.faults.watcher import CommittedOffsets, Watcher
@@ -34,15 +35,7 @@ from tests.invariants import Found, Topics, hanging, offset_of, partition_of
 from tests.kafka import Namespace, eventually
 from tests.scorer import Scorer
 
-UNCAPPED = """
-name = "uncapped"
-bands = [
-    { decision = "disqualify", below = 0.35 }, { decision = "nurture", below = 0.65 }, { decision = "contact_now" }
-]
-confidence = { high_from = 0.70, high_below = 0.30, low = [0.45, 0.50] }
-repeat_after_days = 7
-always_publish = ["DEMO_REQUEST"]
-"""
+DECISIONS = ("disqualify", "nurture", "contact_now", "manual_review")
 LOAD_RATE = 400.0
 """Records a second while something breaks: enough that every moment is in the middle of something."""
 HEALED_S = 60.0
@@ -58,6 +51,7 @@ CLEANUP_S = 40.0
 """A dead instance's transaction is aborted after its timeout (15 s) and the coordinator's next look (10 s)."""
 BUSY = 2.0
 """Processes that want to run, for each core: with more of them a latency is the scheduler's."""
+VERSION = "v1"
 PACED_EVENTS, PACED_RATE = 150, 200.0
 T = TypeVar("T")
 
@@ -69,10 +63,11 @@ def cli(environ: Mapping[str, str], *arguments: str) -> subprocess.CompletedProc
 
 
 def prepare(namespace: Namespace, directory: Path, **environ: str) -> tuple[dict[str, str], Settings]:
-    """Topics for an uncapped policy, so that rules alone give every decision."""
-    policy = directory / "uncapped.toml"
-    policy.write_text(UNCAPPED)
-    environ = {**namespace.environ(), "LEAD_SCORER__POLICY__PATH": str(policy), **environ}
+    """Topics, and a model that serves."""
+    models = directory / "models"
+    write_bundle(models, VERSION)
+    promote(models, VERSION)
+    environ = {**namespace.environ(), "LEAD_SCORER__MODEL__DIRECTORY": str(models), **environ}
     done = cli(environ, "topics", "create")
     assert done.returncode == 0, done.stderr
     return environ, load(None, environ)
@@ -114,8 +109,7 @@ class Scenario:
         self._stack = ExitStack()
         self._scorers: list[Scorer] = []
         names = self.settings.topics
-        decisions = ["disqualify", "nurture", "contact_now"]
-        watched = [names.decisions, names.dead_letters, *(names.action(decision) for decision in decisions)]
+        watched = [names.decisions, names.dead_letters, *(names.action(decision) for decision in DECISIONS)]
         self.watcher = Watcher(self.settings, watched)
         self.offsets = CommittedOffsets(self.settings)
 

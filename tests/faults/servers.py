@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from runtime.local_kafka import Listener, LocalKafka
 from runtime.local_process import free_ports
@@ -45,6 +47,13 @@ class FaultKafka(LocalKafka):
     def proxy(self) -> Proxy:
         """The network before the broker, whole."""
         return Proxy(self._proxy_port, self.listening["PROXIED"])
+
+
+def alter(admin: AdminClient, topic: str, name: str, value: str) -> None:
+    """Changes a setting of a topic."""
+    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+    admin.incremental_alter_configs([resource])[resource].result(30)
 
 
 @contextmanager

@@ -6,10 +6,9 @@ import re
 from pathlib import Path
 
 from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from tests.faults.scenario import CLEANUP_S, Scenario, cli
-from tests.faults.servers import FaultKafka, scenario_on
+from tests.faults.servers import FaultKafka, alter, scenario_on
 from tests.faults.test_outputs import delete, ended
 from tests.kafka import eventually
 from tests.scorer import Scorer
@@ -44,9 +43,7 @@ def open_transaction(scenario: Scenario, producer: Producer, number: int) -> Non
 
 def set_cleanup(scenario: Scenario, policy: str) -> None:
     """Alters the changelog's cleanup policy."""
-    entry = ConfigEntry("cleanup.policy", policy, incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ConfigResource.Type.TOPIC, scenario.settings.topics.profiles, incremental_configs=[entry])
-    scenario.topics.admin.incremental_alter_configs([resource])[resource].result(30)
+    alter(scenario.topics.admin, scenario.settings.topics.profiles, "cleanup.policy", policy)
 
 
 def flip_a_byte(kafka: FaultKafka, topic: str, number: int | None = None) -> None:

@@ -12,13 +12,17 @@ from confluent_kafka.admin import AdminClient
 
 from runtime.local_kafka import LocalKafka
 from tests.faults.scenario import Scenario
-from tests.faults.servers import mend, scenario_on, wait_for_answers
+from tests.faults.servers import alter, mend, scenario_on, wait_for_answers
 from tests.kafka import eventually
 
 pytestmark = pytest.mark.long
 REPLICATED = {"LEAD_SCORER__TOPICS__REPLICATION_FACTOR": "3", "LEAD_SCORER__TOPICS__PARTITIONS": "3"}
 TOO_FEW_S = 4.0
+SETTLED_S = 1.0
+"""What was acknowledged before a fault has reached its readers by then."""
 BACK_S = 150.0
+ABORTED = 'lead_scorer_errors_total{kind="abort"}'
+ABORTS = 2.0
 
 
 def hash_of(text: str) -> int:
@@ -82,16 +86,42 @@ def test_whoever_matters_may_go_away(kafka_cluster: LocalKafka, tmp_path: Path, 
 
 
 def test_too_few_replicas_are_waited_for(kafka_cluster: LocalKafka, tmp_path: Path, seed: int) -> None:
-    """With two of three brokers down nothing is acknowledged; when they are back nothing is lost."""
+    """With two of three brokers down nothing is acknowledged; when they are back nothing is lost.
+
+    Nor can the brokers change anything about themselves: the quorum is gone with them.
+    """
     with on_cluster(kafka_cluster, tmp_path, seed, "too-few") as scenario:
         scorer = scenario.scorer("a").start()
         with scenario.traffic():
             scenario.progress(BACK_S)
             for node in scenario.chance.sample(kafka_cluster.nodes, 2):
                 node.kill()
+            time.sleep(SETTLED_S)
+            seen = scenario.watcher.count()
             time.sleep(TOO_FEW_S)  # the fault itself
+            assert scenario.watcher.count() == seen
             assert scorer.get("/healthz")[0] == 200
             mend(kafka_cluster)
             wait_for_answers(scenario)
             scenario.progress(BACK_S)
         scenario.check(scorer)
+
+
+def test_fewer_in_sync_than_required_refuse(kafka_cluster: LocalKafka, tmp_path: Path, seed: int) -> None:
+    """Two brokers rule, but a topic wants three: transactions abort, again and again; then nothing is lost."""
+    with on_cluster(kafka_cluster, tmp_path, seed, "in-sync") as scenario:
+        scorer = scenario.scorer("a").start()
+        alter(scenario.topics.admin, scenario.settings.topics.decisions, "min.insync.replicas", "3")
+        with scenario.traffic():
+            scenario.progress(BACK_S)
+            scenario.chance.choice(kafka_cluster.nodes).kill()
+            eventually(lambda: scorer.metrics().get(ABORTED, 0.0) >= ABORTS, within_s=BACK_S)
+            before, seen = scenario.topics.committed(), scenario.watcher.count()
+            time.sleep(TOO_FEW_S)
+            assert (scenario.topics.committed(), scenario.watcher.count()) == (before, seen)
+            assert scorer.get("/healthz")[0] == 200
+            mend(kafka_cluster)
+            wait_for_answers(scenario)
+            scenario.progress(BACK_S)
+        scenario.check(scorer)
+        assert scorer.events("transaction_aborted")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 
-from consumer.ports import Settlement, Transaction
+from consumer.ports import Settlement, Standing, Transaction
 from consumer.records import Output
 from consumer.wiring import group_offsets, make_transactor
 from runtime import kafka
@@ -48,7 +48,8 @@ class Owner:
         self._clock, admin = SystemClock(), kafka.admin(settings)
         offsets = group_offsets(settings, admin)
         self._transactor = make_transactor(settings, admin, offsets, self._clock, lambda text: text, BATCH_BYTES)
-        self._membership = kafka.consumer(settings).consumer_group_metadata()
+        membership = kafka.consumer(settings).consumer_group_metadata()
+        self._place = Standing(membership, dict.fromkeys(self.partitions, 1))
 
     def run(self, stop: Event) -> None:
         """Commits one after the other until told to stop, and makes sure of the last."""
@@ -58,14 +59,13 @@ class Owner:
             number += 1
             if self._settled(self._transactor.submit(self._transaction(number))).committed:
                 self.standing.append(number)
-        self._settled(self._transactor.verify(everywhere=False))
+        self._settled(self._transactor.verify(self._place, everywhere=False))
         self._transactor.close()
 
     def _transaction(self, number: int) -> Transaction:
         text, now_ms = str(number).encode(), self._clock.now_ms()
         outputs = [Output(*place, text, text, now_ms) for place in self.places]
-        tenures = dict.fromkeys(self.partitions, 1)
-        return Transaction(outputs, dict.fromkeys(self.partitions, number), self._membership, tenures)
+        return Transaction(outputs, dict.fromkeys(self.partitions, number), self._place)
 
     def _settled(self, future: Future[Settlement]) -> Settlement:
         while True:

@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
-from tests.faults.scenario import Scenario, cli, client
+from tests.faults.scenario import DECISIONS, Scenario, cli, client
 from tests.faults.servers import PASSWORD, FaultKafka, scenario_on
 from tests.kafka import eventually
 from tests.scorer import Scorer
@@ -78,7 +78,7 @@ def test_a_right_that_is_missing_ends_the_service(fault_kafka: FaultKafka, tmp_p
         operation = AclOperation
         grant(admin, ResourceType.TOPIC, topics.events, operation.READ)
         grant(admin, ResourceType.TOPIC, topics.profiles, operation.READ, operation.WRITE)
-        for decision in ("disqualify", "nurture", "contact_now"):
+        for decision in DECISIONS:
             grant(admin, ResourceType.TOPIC, topics.action(decision), operation.WRITE)
         grant(admin, ResourceType.TOPIC, topics.decisions, operation.WRITE)
         grant(admin, ResourceType.TOPIC, topics.dead_letters, operation.DESCRIBE)

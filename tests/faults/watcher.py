@@ -60,7 +60,11 @@ class Watcher(_Background):
 
     def has(self, count: int) -> bool:
         """Whether so many records were seen."""
-        return sum(len(records) for records in list(self.seen.values())) >= count
+        return self.count() >= count
+
+    def count(self) -> int:
+        """How many records were seen."""
+        return sum(len(records) for records in list(self.seen.values()))
 
     def saw_ms(self, message: Message) -> int:
         """Wall-clock time at which it had a record, which is there, in milliseconds since the epoch."""

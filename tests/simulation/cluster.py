@@ -14,6 +14,8 @@ from tests.simulation.scenario import LARGE_BYTES, Scenario
 
 BASE_MS = 1_750_000_000_000
 GROUP = "lead-scorer"
+MENDED_S = 15.0
+"""By then an instance has made good what was forgotten."""
 EVENTS = "lead.events"
 DECISIONS = "lead.decisions"
 PROFILES = "lead.profiles"
@@ -47,6 +49,8 @@ class Cluster:
         self.lives: dict[str, int] = {}
         """How often a topic was recreated."""
         self.clock_ahead_ms = 0
+        self._died_s: dict[str, float] = {}
+        """By transactional id, when a broker forgot a commit of it."""
         self.coordinator = Coordinator(
             kernel,
             self.log,
@@ -111,13 +115,21 @@ class Cluster:
             return set()
         if chance.random() >= self.scenario.error_share:
             return set()
-        self.kernel.note("markers are skipped", commit=commit)
         if commit and (self.scenario.instances > 1 or self.scenario.has("join")):
-            return set(range(markers))  # what the next owner could see in part nobody mends
+            return self._skips_all(transactional_id, markers)
+        self.kernel.note("markers are skipped", commit=commit)
         share = chance.choice((0.3, 0.7, 1.0, 1.0))
-        if commit and share < 1.0:  # state without its offset is refused by whoever restores it
+        if commit and share < 1.0 and self.scenario.moves:  # state without its offset is refused where it is restored
             markers -= 1
         return {number for number in range(markers) if chance.random() < share}
+
+    def _skips_all(self, transactional_id: str, markers: int) -> set[int]:
+        """What the next owner could see in part nobody mends; nor what a broker loses that dies again meanwhile."""
+        last_s, self._died_s[transactional_id] = self._died_s.get(transactional_id, -MENDED_S), self.kernel.now_s
+        if self.kernel.now_s - last_s < MENDED_S:
+            return set()
+        self.kernel.note("markers are skipped", commit=True)
+        return set(range(markers))
 
     def _went_back(self, number: int, before: int, after: int) -> None:
         self.broken(f"the committed offset of partition {number} went back from {before} to {after}")

@@ -88,7 +88,7 @@ class Instance:
         self.counts = Counts()
         self.loop: Loop | None = None
         self.exit_code: int | None = None
-        self.reason = ""
+        self.reason, self.crash = "", False
         self._stopping = False
         self._chance = random.Random(f"{cluster.scenario} {process.name}")
 
@@ -106,8 +106,9 @@ class Instance:
         self._stopping = True
 
     def idle(self) -> bool:
-        """Whether it holds nothing that is not committed."""
-        return self.loop is not None and not self.loop._in_flight and not self.loop._pending()
+        """Whether it holds nothing that is not committed, and has looked what became of the last that is."""
+        loop = self.loop
+        return loop is not None and not loop._in_flight and not loop._pending() and loop._committed_s is None
 
     def next_offset(self, number: int) -> int | None:
         """Where it stands in a partition that it has restored."""
@@ -121,7 +122,7 @@ class Instance:
         except FatalError as error:
             code, self.reason = error.exit_code, str(error)
         except Exception as error:  # noqa: BLE001 - as the service does
-            code, self.reason = 1, "".join(traceback.format_exception(error))
+            code, self.reason, self.crash = 1, "".join(traceback.format_exception(error)), True
         self.cluster.kernel.note("exit", code=code, reason=self.reason)
         self.exit_code = code
         self._end()

@@ -321,8 +321,10 @@ def commit_without_membership(patch: Patch) -> None:
     """Offsets are sent without a member id: the broker cannot tell a zombie."""
 
     def submit(original: Any, self: Transactor, transaction: Transaction) -> Future[Settlement]:
-        nobody: Any = type(transaction.membership)("", -1)  # type: ignore[call-arg]
-        future: Future[Settlement] = original(self, transaction._replace(membership=nobody))
+        standing = transaction.standing
+        nobody: Any = type(standing.membership)("", -1)  # type: ignore[call-arg]
+        changed = transaction._replace(standing=standing._replace(membership=nobody))
+        future: Future[Settlement] = original(self, changed)
         return future
 
     _around(patch, Transactor, "submit", submit)
@@ -512,7 +514,7 @@ def hanging_transactions_left_alone(patch: Patch) -> None:
 @mutant("skipped_markers")
 def hanging_transactions_not_aborted(patch: Patch) -> None:
     """They are found and left as they are."""
-    patch.setattr(Aftermath, "_abort", lambda *_: None)
+    patch.setattr(Aftermath, "_abort", lambda *_: True)
 
 
 @mutant("skipped_markers", "unknown_end")

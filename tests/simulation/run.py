@@ -32,6 +32,10 @@ class SimulationError(AssertionError):
         super().__init__(f"seed {seed}: {type(error).__name__}: {error}\nreplay: python -m tests.simulation {seed}")
 
 
+class CrashedError(AssertionError):
+    """An instance ended by an exception that the service does not know."""
+
+
 @dataclass(slots=True)
 class Summary:
     """What a seed went through."""
@@ -152,6 +156,8 @@ class World:
         for instance in ended:
             self._seen.add(instance.process.name)
             code = instance.exit_code or 0
+            if instance.crash:
+                raise CrashedError(f"{instance.process.name} crashed: {instance.reason}")
             if not self._allowed(instance.letter, code):
                 raise BrokenError(f"{instance.process.name} ended with {code}: {instance.reason}")
             left = any(other.letter == instance.letter for other in self._fleet.alive())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 KINDS = (
     "crash",
@@ -46,6 +46,29 @@ KINDS = (
 
 ENDING = {"crash", "crash_at", "stop", "twin", "flood", "state_loss"}
 """Not where markers are skipped: nobody but a living instance knows what it has to mend."""
+
+MOVING = {
+    "freeze",
+    "freeze_at",
+    "cut",
+    "cut_at",
+    "cut_writes",
+    "cut_writes_at",
+    "lost_answers",
+    "outage",
+    "shuffle",
+    "shuffle_at",
+    "expel",
+    "expel_at",
+    "join",
+    "silent_loss",
+    "refused",
+    "deaf",
+}
+"""What may end a membership."""
+
+ALONE = 0.2
+"""The share of the seeds with forgotten markers in which nothing does: there also offsets may be what is forgotten."""
 
 POINTS = (
     "after_poll",
@@ -108,6 +131,11 @@ class Scenario:
     rejoins: float
     """The share of turns after which an instance takes another client, as if the one it has gave nothing."""
 
+    @property
+    def moves(self) -> bool:
+        """Whether an instance may lose partitions before it has looked what became of its last transaction."""
+        return self.instances > 1 or self.rejoins > 0 or any(self.has(kind) for kind in MOVING)
+
     def has(self, kind: str) -> bool:
         """Whether such faults visit it."""
         return kind in self.kinds
@@ -120,7 +148,7 @@ def scenario_of(seed: int) -> Scenario:
     kinds = tuple(kind for kind in KINDS if chance.random() < density)
     if "skipped_markers" in kinds:
         kinds = tuple(kind for kind in kinds if kind not in ENDING)
-    return Scenario(
+    drawn = Scenario(
         kinds=kinds,
         partitions=chance.choice((1, 2, 2, 3, 4)),
         instances=chance.choice((1, 2, 2, 3)),
@@ -145,3 +173,6 @@ def scenario_of(seed: int) -> Scenario:
         max_consecutive=3 if "flood" in kinds else 1000,
         rejoins=chance.choice((0.0, 0.0, 0.003)),
     )
+    if "skipped_markers" in kinds and random.Random(f"alone {seed}").random() < ALONE:
+        return replace(drawn, kinds=tuple(kind for kind in kinds if kind not in MOVING), instances=1, rejoins=0.0)
+    return drawn

@@ -19,7 +19,7 @@ from consumer.assignment import Partition, Phase
 from consumer.batch import Batch
 from consumer.dead_letters import Guard
 from consumer.loop import BUSY_POLL_S, GAP_S, IDLE_POLL_S, QUIET_S, SERVE_AFTER_S, SLICE_RECORDS, TOO_LARGE, Loop
-from consumer.ports import Membership, Restored, Settlement, Transaction
+from consumer.ports import Membership, Restored, Settlement, Standing, Transaction
 from consumer.purge import PASS_S_MAX, Purge
 from consumer.records import Output, Polled, Record
 from runtime.errors import ConfigurationError, DeadLetterLimitError, FatalError, StateError
@@ -93,7 +93,7 @@ class Transactions:
         self.verified_everywhere = False
         self.verdict = Settlement(committed=True)
 
-    def verify(self, *, everywhere: bool) -> Future[Settlement]:
+    def verify(self, _: Standing | None, *, everywhere: bool) -> Future[Settlement]:
         self.verified += 1
         self.verified_everywhere = everywhere
         future: Future[Settlement] = Future()
@@ -313,7 +313,7 @@ def test_all_of_a_record_is_committed_together(bench: Bench) -> None:
     (transaction,) = bench.transactions.submitted
     topics = [output.topic for output in transaction.outputs]
     assert topics == [DECISIONS, "lead.actions.disqualify", PROFILES]
-    assert (transaction.next_offsets, transaction.membership) == ({0: 1}, "generation 1")
+    assert (transaction.next_offsets, transaction.standing.membership) == ({0: 1}, "generation 1")
 
 
 def test_the_state_moves_with_the_commit(bench: Bench) -> None:
@@ -349,7 +349,7 @@ def test_the_snapshot_is_that_of_the_first_poll(bench: Bench) -> None:
     bench.give(*visits(2, 1)).turn()
     bench.commit()
     assert bench.sent == [{0: 1}, {0: 3}]
-    assert bench.transactions.submitted[-1].membership == "generation 1"
+    assert bench.transactions.submitted[-1].standing.membership == "generation 1"
 
 
 def test_without_a_membership_nothing_is_committed(bench: Bench) -> None:
@@ -1027,7 +1027,7 @@ def test_what_was_gathered_is_read_again_after_a_rebalance(bench: Bench, kind: s
     bench.source.member = "generation 2"
     bench.give(*visits(0, 2, partition=1)).turn(times=2)
     assert bench.sent[-1] == {1: 2}
-    assert bench.transactions.submitted[-1].membership == "generation 2"
+    assert bench.transactions.submitted[-1].standing.membership == "generation 2"
 
 
 def test_a_commit_that_outlives_the_rebalance_is_forgotten(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1079,6 +1079,17 @@ def test_a_commit_that_outlived_a_rebalance_changes_nothing_here(
     assert bench.sent[1:] == [{1: 2}]
     assert bench.source.rewinds == []
     assert unpack(bench.commit().partition(1).leads["l"]).page_visits == 1
+
+
+def test_a_commit_that_lands_after_the_restore_is_restored(bench: Bench, outlived: Outlived) -> None:
+    """The coordinator may have been away all the while: the restored state and what was read on top of it are wrong."""
+    outlived.restored(bench, next_offset=0)
+    bench.give(*visits(0, 1, partition=1)).turn()
+    bench.restorer.requested.clear()
+    bench.commit()
+    assert bench.restorer.requested == [bench.partition(1)]
+    assert bench.partition(1).phase is Phase.RESTORING
+    assert not bench.loop._pending()
 
 
 def test_a_commit_that_outlived_a_rebalance_is_counted(bench: Bench, outlived: Outlived) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 from consumer.aborts import Aborts
 from consumer.dead_letters import Guard
 from consumer.loop import SILENT_S_MAX, Loop
-from consumer.ports import Settlement, Transaction
+from consumer.ports import Settlement, Standing, Transaction
 from consumer.records import Polled
 from scoring.stream_gates import StreamGates
 from tests.unit.consumer.fakes import FakeClock
+
+MEMBERSHIP: Any = "generation 7"
 
 
 class Idle:
@@ -22,7 +24,7 @@ class Idle:
         self.clock = FakeClock()
         self.submitted: list[Transaction] = []
         source: Any = SimpleNamespace(
-            poll=lambda *_: Polled([], {}), membership=lambda: "member", owned=lambda: {3}, rewind=lambda _: None
+            poll=lambda *_: Polled([], {}), membership=lambda: MEMBERSHIP, owned=lambda: {3}, rewind=lambda _: None
         )
         anything: Any = SimpleNamespace(
             give_up_stuck=lambda: None,
@@ -62,7 +64,7 @@ class Idle:
         self.submitted.append(transaction)
         return self._verify(everywhere=True)
 
-    def _verify(self, *, everywhere: bool) -> Future[Settlement]:
+    def _verify(self, _: object = None, *, everywhere: bool) -> Future[Settlement]:
         assert everywhere
         future: Future[Settlement] = Future()
         future.set_result(Settlement(committed=True))
@@ -78,7 +80,7 @@ def test_a_sign_of_life_once_in_a_while() -> None:
     for count in (1, 2):
         idle.clock.sleep(SILENT_S_MAX)
         idle.turn()
-        assert idle.submitted == [Transaction([], {3: 7}, "member", {3: 1})] * count
+        assert idle.submitted == [Transaction([], {3: 7}, Standing(MEMBERSHIP, {3: 1}))] * count
 
 
 def test_without_partitions_there_is_nothing_to_commit() -> None:

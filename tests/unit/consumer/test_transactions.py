@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Event
 from typing import Any, NoReturn
@@ -18,20 +18,26 @@ from consumer.attempt import SLOW_END_S, Undelivered
 from consumer.end_offsets import Place
 from consumer.endings import Endings
 from consumer.fencing import Fencing
-from consumer.ports import Membership, Settlement, Transaction
+from consumer.ports import Settlement, Standing, Transaction
 from consumer.records import Output
 from consumer.sightings import Sight
 from consumer.start import TopicIds
-from consumer.transactions import LOOK_AGAIN_S, START_TIMEOUT_S, Transactor
+from consumer.transactions import LOOK_AGAIN_S, OUTAGE_S, START_TIMEOUT_S, Transactor
 from runtime.errors import ConfigurationError, FatalError, FencedError, KafkaUnavailableError
 from tests.kafka import eventually
 from tests.unit.consumer.fakes import TOPIC, FakeClock, FakeProducer, Produced, Script, fault, message
 
 FINE = ["begin", "produce", "send_offsets", "commit"]
 OUTPUT = Output("lead.decisions", 3, b"key", b"value", 5)
+
+
+def standing(membership: Any, tenures: Mapping[int, int]) -> Standing:
+    return Standing(membership, tenures)
+
+
+STANDING = standing("generation 7", {3: 1, 4: 1})
 DEAD_LETTER = OUTPUT._replace(topic="lead.events.dead-letter")
 COMMITTED = Settlement(committed=True)
-TENURES = {3: 1, 4: 1}
 
 
 class Landing(FakeProducer):
@@ -81,13 +87,13 @@ class Bench:
         return self.script.calls
 
     def run(self, *outputs: Output, next_offsets: dict[int, int] | None = None) -> Settlement:
-        transaction = Transaction(outputs or (OUTPUT,), next_offsets or {3: 8}, membership(), TENURES)
+        transaction = Transaction(outputs or (OUTPUT,), next_offsets or {3: 8}, STANDING)
         return self.transactor.submit(transaction).result(timeout=10)
 
     def land(self) -> None:
         """The brokers have committed the transaction that is under way."""
-        self.marks = [offset.metadata for offset in self.producers[-1].sent_offsets]
-        self.offset = self.producers[-1].sent_offsets[0].offset
+        if sent := self.producers[-1].sent_offsets:
+            self.marks, self.offset = [place.metadata for place in sent], sent[0].offset
 
     def land_unheard(self) -> None:
         """They have, and the producer hears that it is fenced."""
@@ -124,11 +130,6 @@ class Bench:
 
     def _find_hanging(self, _: Collection[Place]) -> list[Place]:
         return self.hanging.pop(0) if self.hanging else []
-
-
-def membership(generation: Any = "generation 7") -> Membership:
-    found: Membership = generation
-    return found
 
 
 def retriable() -> KafkaException:
@@ -176,7 +177,7 @@ def test_offsets_go_under_the_membership_of_the_poll(bench: Bench) -> None:
     bench.opened().run(next_offsets={3: 8, 4: 1})
     sent = bench.producers[0].sent_offsets
     assert [(offset.topic, offset.partition, offset.offset) for offset in sent] == [(TOPIC, 3, 8), (TOPIC, 4, 1)]
-    assert bench.producers[0].membership == membership()
+    assert bench.producers[0].membership == "generation 7"
 
 
 def test_each_transaction_has_its_own_mark(bench: Bench) -> None:
@@ -194,7 +195,7 @@ def test_each_transaction_has_its_own_mark(bench: Bench) -> None:
 def test_a_transaction_of_offsets_alone(bench: Bench) -> None:
     """Start offsets and ends have no outputs."""
     bench.opened()
-    transaction = Transaction((), {3: 0}, membership(), TENURES)
+    transaction = Transaction((), {3: 0}, STANDING)
     assert bench.transactor.submit(transaction).result(timeout=10) == COMMITTED
     assert bench.calls == ["begin", "send_offsets", "commit"]
 
@@ -525,7 +526,7 @@ def test_what_a_next_owner_hides_is_not_missing(bench: Bench) -> None:
 
 def test_verifying_finds_it_too(told: Bench) -> None:
     """Where no other transaction comes: all partitions were given up."""
-    verdict = told.transactor.verify(everywhere=False)
+    verdict = told.transactor.verify(STANDING, everywhere=False)
     assert verdict.result(timeout=10) == Settlement(committed=False, undone=True)
 
 
@@ -533,7 +534,7 @@ def test_verifying_what_is_well_costs_one_request(bench: Bench) -> None:
     """Each rebalance does it."""
     bench.opened().run()
     bench.calls.clear()
-    assert bench.transactor.verify(everywhere=False).result(timeout=10) == COMMITTED
+    assert bench.transactor.verify(STANDING, everywhere=False).result(timeout=10) == COMMITTED
     assert bench.calls == ["without_pending"]
 
 
@@ -542,7 +543,7 @@ def test_after_a_silence_what_is_well_needs_no_look_at_its_records(bench: Bench)
     bench.opened().run()
     bench.land()
     bench.unseen = {AT_3}
-    assert bench.transactor.verify(everywhere=True).result(timeout=10) == COMMITTED
+    assert bench.transactor.verify(STANDING, everywhere=True).result(timeout=10) == COMMITTED
     assert len(bench.producers) == 1
 
 
@@ -551,7 +552,7 @@ def test_after_a_silence_what_hangs_is_mended(told: Bench) -> None:
     told.land()
     told.hanging, told.unseen = [[AT_3]], {AT_3}
     told.land = told.unseen.clear  # type: ignore[method-assign]
-    assert told.transactor.verify(everywhere=True).result(timeout=10) == COMMITTED
+    assert told.transactor.verify(STANDING, everywhere=True).result(timeout=10) == COMMITTED
     again = [record.topic for producer in told.producers[1:] for record in producer.produced]
     assert again == ["lead.decisions", "lead.decisions"]  # what ends the open one, and the record once more
 
@@ -580,10 +581,68 @@ def test_what_the_next_one_went_on_from_is_ours_if_nobody_had_it_since(
         bench.land = bench.unseen.clear  # type: ignore[method-assign]
 
     bench.script.then("init", mend)
-    following = Transaction((OUTPUT,), {3: 9}, membership("generation 8"), {3: tenure})
+    following = Transaction((OUTPUT,), {3: 9}, standing("generation 8", {3: tenure}))
     assert bench.transactor.submit(following).result(timeout=10) == COMMITTED
     written = [record.topic for producer in bench.producers[1:] for record in producer.produced]
     assert (DEAD_LETTER.topic in written) is again
+
+
+def test_a_rebalance_that_was_waited_for_is_no_ordinary_one(bench: Bench) -> None:
+    """The broker was away before it refused the offsets: what it forgot is looked for in every partition."""
+    bench.opened().run()
+    bench.unseen = {AT_3}
+
+    def refuse() -> None:
+        bench.clock.sleep(OUTAGE_S + 0.1)
+        raise fault(KafkaError.ILLEGAL_GENERATION, abortable=True)
+
+    bench.script.then("send_offsets", refuse)
+    bench.script.then("commit", bench.unseen.clear)
+    assert not bench.run().committed
+    assert "lead.decisions" in [record.topic for producer in bench.producers[1:] for record in producer.produced]
+
+
+def test_a_transaction_that_began_late_proves_nothing(bench: Bench) -> None:
+    """It was prompt, but the loop was held up before it: a broker may have gone and come back since the last one."""
+    bench.opened().run()
+    bench.clock.sleep(OUTAGE_S + 0.1)
+    bench.calls.clear()
+    assert bench.run(next_offsets={3: 9}) == COMMITTED
+    assert "without_pending" in bench.calls
+
+
+def test_after_a_look_everywhere_the_last_one_needs_no_other(bench: Bench) -> None:
+    """However long the silence after it was."""
+    bench.opened().run()
+    assert bench.transactor.verify(STANDING, everywhere=True).result(timeout=10) == COMMITTED
+    bench.clock.sleep(1000.0)
+    bench.calls.clear()
+    assert bench.run(next_offsets={3: 9}) == COMMITTED
+    assert "without_pending" not in bench.calls
+
+
+@pytest.mark.parametrize(("tenure", "membership"), [(1, "generation 8"), (2, "generation 7")])
+def test_lost_offsets_are_sent_again(bench: Bench, tenure: int, membership: str) -> None:
+    """All its records are there: they must not come twice. Under the membership of now, unless it is another's now."""
+    bench.opened().run()
+    bench.marks, bench.offset = [], 0
+    bench.calls.clear()
+    now = standing(membership="generation 8", tenures={3: tenure})
+    assert bench.transactor.verify(now, everywhere=False).result(timeout=10) == COMMITTED
+    mend = bench.producers[-1]
+    assert ([offset.offset for offset in mend.sent_offsets], mend.membership) == ([8], membership)
+    assert mend.produced == []
+
+
+def test_what_another_owner_has_pending_does_not_hide_what_is_ours(bench: Bench) -> None:
+    """Only the offsets of partitions that lack something are waited for."""
+    bench.opened().run(next_offsets={3: 8, 4: 1})
+    bench.unseen = {AT_3}
+    bench.script.then("send_offsets", abortable())
+    bench.script.then("commit", bench.unseen.clear)
+    bench.asked.clear()
+    bench.run(next_offsets={3: 9})
+    assert bench.asked[0] == [3]
 
 
 # --- a client that is stuck ---
@@ -600,7 +659,7 @@ class Stuck:
             assert self.released.wait(10)
 
         bench.script.then("commit", hang)
-        self.future = bench.transactor.submit(Transaction((OUTPUT,), {3: 8}, membership(), TENURES))
+        self.future = bench.transactor.submit(Transaction((OUTPUT,), {3: 8}, STANDING))
         assert called.wait(10)
 
 
@@ -693,7 +752,7 @@ def test_a_failure_that_comes_back_too_late_is_no_news(bench: Bench) -> None:
 
     bench.opened().script.then("commit", hang)
     others = set(threading.enumerate())
-    future = bench.transactor.submit(Transaction((OUTPUT,), {3: 8}, membership(), TENURES))
+    future = bench.transactor.submit(Transaction((OUTPUT,), {3: 8}, STANDING))
     assert called.wait(10)
     (thread,) = set(threading.enumerate()) - others
     wait_too_long(bench)
@@ -860,7 +919,7 @@ def test_closing_ends_the_waiting(bench: Bench, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(transactions, "BACKOFF_MAX_S", 1000.0)
     committing = Event()
     bench.opened().script.then("commit", lambda: _raise(retriable(), committing))
-    future = bench.transactor.submit(Transaction((OUTPUT,), {3: 8}, membership(), TENURES))
+    future = bench.transactor.submit(Transaction((OUTPUT,), {3: 8}, STANDING))
     assert committing.wait(10)
     bench.transactor.close()
     with pytest.raises(FatalError, match="uncommitted"):
