@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -146,6 +146,11 @@ class Found:
         assert self.topics.committed() == self.topics.ends(IsolationLevel.READ_UNCOMMITTED)
         if self._registry is not None:
             self._registry.close()
+
+    def remember(self, events: Iterable[Message]) -> None:
+        """Events that were there and had their outcome before the topic lost them."""
+        found = {(partition_of(m), offset_of(m)): m for m in (*events, *self.events)}
+        self.events = [message for _, message in sorted(found.items())]
 
     def expected(self) -> dict[int, oracle.Result]:
         """The oracle's results by partition, with the model's scores taken from the decisions."""

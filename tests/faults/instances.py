@@ -23,6 +23,11 @@ def assigned(scorer: Scorer) -> set[int]:
     return {row["partition"] for row in rows if row["next_offset"] is not None}
 
 
+def restored(scorer: Scorer) -> set[int]:
+    """The partitions whose restore its log tells."""
+    return {number for line in scorer.events("restored") for number in line["partitions"]}
+
+
 def lags(running: Iterable[Scorer]) -> list[float]:
     """The lag in records of each partition that the instances tell one of."""
     return [value for scorer in running for name, value in scorer.metrics().items() if name.startswith(LAG)]

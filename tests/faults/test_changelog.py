@@ -10,6 +10,7 @@ from confluent_kafka import Producer, TopicPartition
 from tests.faults.scenario import CLEANUP_S, Scenario, cli
 from tests.faults.servers import FaultKafka, alter, scenario_on
 from tests.faults.test_outputs import delete, ended
+from tests.invariants import Found, offset_of, partition_of
 from tests.kafka import eventually
 from tests.scorer import Scorer
 
@@ -66,6 +67,10 @@ def test_bytes_flipped_on_the_brokers_disk_are_noticed(fault_kafka: FaultKafka, 
         assert code == 5
         assert "--rebuild-state" in reason
 
+        delete(scenario, scenario.settings.topics.profiles)
+        assert cli(scenario.environ, "topics", "create").returncode == 0
+        scenario.check(scenario.scorer("a", "--rebuild-state").start())
+
 
 def test_damaged_events_are_not_passed_over(fault_kafka: FaultKafka, tmp_path: Path, seed: int) -> None:
     """Exit 5 before anything behind them is committed; once they are deleted `--rebuild-state` goes on."""
@@ -74,20 +79,26 @@ def test_damaged_events_are_not_passed_over(fault_kafka: FaultKafka, tmp_path: P
         done = scenario.topics.ends()
         scenario.simulate(EVENTS)
         number = next(number for number, end in scenario.topics.ends().items() if end > done[number])
+        before = scenario.topics.read(events)
         flip_a_byte(fault_kafka, events, number)
         scenario.simulate(EVENTS)
         code, reason = ended(scorer.start(ready=False))
         assert code == 5
         found = re.search(rf"{re.escape(events)}-{number}: what is at offset (\d+) cannot be read", reason)
         assert found
-        assert scenario.topics.committed()[number] <= int(found[1])
+        committed, end = scenario.topics.committed()[number], scenario.topics.ends()[number]
+        assert committed <= int(found[1])
 
-        end = scenario.topics.ends()[number]
         place = TopicPartition(events, number, end)
         scenario.topics.admin.delete_records([place])[place].result(30)
         rebuilding = scenario.scorer("a", "--rebuild-state").start()
         scenario.topics.wait_until_caught_up()
-        assert [line["never_scored"] > 0 for line in rebuilding.events("state_rebuilt")] == [True]
+        assert rebuilding.stop() == 0
+        (told,) = rebuilding.events("state_rebuilt")
+        assert (told["partition"], told["never_scored"]) == (number, end - committed)
+        proof = Found(scenario.settings)
+        proof.remember(m for m in before if partition_of(m) == number and offset_of(m) < committed)
+        proof.check()
 
 
 def test_a_changelog_that_is_not_as_it_must_be_is_refused(fault_kafka: FaultKafka, tmp_path: Path, seed: int) -> None:

@@ -23,6 +23,8 @@ def stepped(step_s: int, scenario: Scenario) -> None:
         eventually(lambda: has_stepped(scenario, step_s), every_s=0.5)
         scenario.progress()
     assert scorer.get("/healthz")[0] == 200
+    late_s = scorer.metrics()["lead_scorer_decision_latency_seconds_sum"]
+    assert (late_s > HOUR_S) is (step_s > 0)  # ahead each decision seems an hour late; back none is early
     scenario.check(scorer)
     assert all(decision["latency_ms"] >= 0 for decision in decisions(scenario))
 

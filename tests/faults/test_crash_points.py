@@ -7,6 +7,7 @@ from functools import partial
 
 from consumer.drills import POINTS
 from tests.faults.conftest import Beside
+from tests.faults.instances import restored
 from tests.faults.scenario import RESUME_S, Scenario, client, here
 
 ENVIRON = {"LEAD_SCORER__TOPICS__PARTITIONS": "4"} | client(session_timeout_ms=6000)
@@ -30,6 +31,7 @@ def crash_and_restart(point: str, scenario: Scenario) -> None:
         scorer.start(ready=False)
         scenario.progress(within_s=RESUME_S + CROWD_S)
     scenario.check(scorer)
+    assert restored(scorer) == set(range(scenario.settings.topics.partitions))
 
 
 def test_a_crash_at_any_point_loses_and_repeats_nothing(beside: Beside) -> None:

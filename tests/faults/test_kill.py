@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from tests.faults.conftest import Beside
-from tests.faults.instances import assigned
+from tests.faults.instances import assigned, restored
 from tests.faults.scenario import RESUME_S, TAKEOVER_S, Scenario, client, here
 from tests.kafka import eventually
 
@@ -34,6 +34,7 @@ def kill_a_lone_one(scenario: Scenario) -> None:
         scorer.kill()
         scorer.start(ready=False)
         scenario.progress(within_s=RESUME_S + START_S)
+    assert restored(scorer) == set(range(scenario.settings.topics.partitions))
     scenario.check(scorer)
 
 
@@ -43,6 +44,8 @@ def kill_one_of_two_for_good(scenario: Scenario) -> None:
         eventually(lambda: assigned(dead) and assigned(other))
         dead.kill()
         eventually(lambda: len(assigned(other)) == scenario.settings.topics.partitions, within_s=here(TAKEOVER_S))
+    assert restored(other) == set(range(scenario.settings.topics.partitions))
+    assert len(other.events("partitions_assigned")) >= 2  # its own, then the dead one's
     scenario.check(other)
 
 

@@ -74,6 +74,7 @@ def paused_for_less_than_its_session(scenario: Scenario) -> None:
             time.sleep(TRANSACTION_MS / 1000 + 1)  # this is the fault
             scorer.signal(signal.SIGCONT)
         scenario.progress()
+    assert scorer.metrics()['lead_scorer_rebalances_total{kind="lost"}'] == 0
     scenario.check(scorer)
 
 

@@ -18,6 +18,7 @@ from tests.invariants import Found, Topics, decoded, header_list, headers_of
 from tests.kafka import Namespace
 from tests.scorer import Scorer, scorers
 
+FLOOD = 20
 Running = tuple[Scorer, Settings, dict[str, str]]
 
 
@@ -106,6 +107,30 @@ def test_a_replayed_event_is_scored_once(running: Running) -> None:
     for result in ("scored", "duplicate"):
         name = f'lead_scorer_events_total{{result="{result}"}}'
         assert after[name] - before[name] == 1
+
+
+def test_a_flood_ends_the_service_before_it_reaches_the_topic(running: Running) -> None:
+    """Exit code 4 past the limit, which is not committed; with the flood's cause mended nothing is lost."""
+    scorer, settings, environ = running
+    topics = Topics(settings)
+    assert scorer.stop() == 0
+    letters = len(topics.read(settings.topics.dead_letters))
+    producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers})
+    for _ in range(3 * FLOOD):
+        producer.produce(settings.topics.events, b"no event", b"key", 0)
+    assert producer.flush(10) == 0
+    guard = {**environ, "LEAD_SCORER__DEAD_LETTERS__MAX_CONSECUTIVE": str(FLOOD)}
+    with scorers(guard, scorer.log_path.parent, "a") as (guarded,):
+        guarded.start(ready=False)
+        assert guarded.wait() == 4
+        last = guarded.log()[-1]
+    assert (last["event"], last["exit_code"]) == ("ended", 4)
+    assert "dead-letters list" in last["reason"]
+    assert len(topics.read(settings.topics.dead_letters)) - letters == FLOOD
+    assert topics.ends()[0] - topics.committed()[0] == 2 * FLOOD
+    scorer.start()
+    topics.wait_until_caught_up()
+    Found(settings).check()
 
 
 @pytest.mark.parametrize(

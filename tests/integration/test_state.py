@@ -97,6 +97,36 @@ def test_a_state_that_disagrees_is_refused_and_rebuilt_when_asked(
     Found(settings).check()
 
 
+def test_what_retention_took_before_it_was_scored_is_told(stopped: tuple[Scorer, Settings, dict[str, str]]) -> None:
+    """Exit code 5 with how many; a rebuild keeps the state that is known, and says what it could not know."""
+    scorer, settings, environ = stopped
+    topics, events = Topics(settings), settings.topics.events
+    scored, committed = topics.read(events), topics.committed()
+    simulate(environ, EVENTS, seed=2)
+    ends = topics.ends()
+    number = max(ends, key=lambda number: ends[number] - committed[number])
+    low = (committed[number] + ends[number]) // 2
+    place = TopicPartition(events, number, low)
+    topics.admin.delete_records([place])[place].result(10)
+    scorer.start(ready=False)
+    assert scorer.wait() == 5
+    lost = low - committed[number]
+    assert f"{lost} records were lost to retention" in scorer.log()[-1]["reason"]
+
+    rebuilding = Scorer(environ, "a", scorer.log_path.parent, "--rebuild-state").start()
+    try:
+        topics.wait_until_caught_up()
+        (told,) = rebuilding.events("state_rebuilt")
+        assert rebuilding.stop() == 0
+    finally:
+        rebuilding.close()
+    assert (told["partition"], told["never_scored"], told["source"]) == (number, lost, "changelog")
+    assert told["unknown"]
+    found = Found(settings)
+    found.remember(scored)
+    found.check()
+
+
 def outcomes(found: Found) -> list[list[Any]]:
     """All that tells of input records, topic by topic."""
     return [found.decisions, found.dead_letters, *found.actions.values()]

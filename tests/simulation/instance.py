@@ -89,7 +89,7 @@ class Instance:
         self.loop: Loop | None = None
         self.exit_code: int | None = None
         self.reason, self.crash = "", False
-        self._stopping = False
+        self.stopping = False
         self._chance = random.Random(f"{cluster.scenario} {process.name}")
 
     @property
@@ -97,13 +97,18 @@ class Instance:
         """Its instance id, which its successors and its twin share."""
         return self.process.name[0]
 
+    @property
+    def served(self) -> bool:
+        """Whether it ever was given partitions."""
+        return self.loop is not None and self.loop.assigned_once
+
     def start(self) -> None:
         """Begins its main thread."""
         self.cluster.kernel.spawn(self.process, "loop", self._work)
 
     def stop(self) -> None:
         """SIGTERM."""
-        self._stopping = True
+        self.stopping = True
 
     def idle(self) -> bool:
         """Whether it holds nothing that is not committed, and has looked what became of the last that is."""
@@ -148,7 +153,7 @@ class Instance:
         loop = self.loop = parts.loop
         try:
             parts.source.subscribe(loop)
-            while not self._stopping:
+            while not self.stopping:
                 loop.turn()
                 if self._chance.random() < cluster.scenario.rejoins:
                     loop.rejoin([])

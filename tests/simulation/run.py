@@ -9,6 +9,7 @@ from functools import partial
 from tests.simulation.checks import BrokenError, check
 from tests.simulation.cluster import Cluster
 from tests.simulation.faults import Faults, Fleet
+from tests.simulation.instance import Instance
 from tests.simulation.kernel import Kernel
 from tests.simulation.loss import STATE_ERROR, Loss
 from tests.simulation.model import codecs
@@ -158,21 +159,21 @@ class World:
             code = instance.exit_code or 0
             if instance.crash:
                 raise CrashedError(f"{instance.process.name} crashed: {instance.reason}")
-            if not self._allowed(instance.letter, code):
+            if not self._allowed(instance, code):
                 raise BrokenError(f"{instance.process.name} ended with {code}: {instance.reason}")
             left = any(other.letter == instance.letter for other in self._fleet.alive())
             if code == FENCED and not left and all(r.exit_code == FENCED for r in self._fleet.rivals(instance)):
                 raise BrokenError(f"of the twins {instance.letter} none is left")
             self._fleet.start_later(instance.letter)
 
-    def _allowed(self, letter: str, code: int) -> bool:
+    def _allowed(self, instance: Instance, code: int) -> bool:
         scenario = self.cluster.scenario
         network = any(scenario.has(kind) for kind in ("cut", "cut_at", "cut_writes", "cut_writes_at", "outage"))
         return (
-            code == 0
-            or (code == 3 and network)
+            (code == 0 and instance.stopping)
+            or (code == 3 and network and not instance.served)  # later it waits without end
             or (code == 4 and scenario.has("flood"))
-            or (code == FENCED and letter in self._fleet.twins)
+            or (code == FENCED and instance.letter in self._fleet.twins)
         )
 
     def _state(self) -> str:
