@@ -3,8 +3,8 @@
 A coordinator answers a commit before it tells the partitions, and one that dies and comes back may forget to tell those
 that have no leader at that moment (KAFKA-20734; seen with Kafka 4.3.1, after kill -9 of a lone broker). There
 `read_committed` readers wait for ever, and the producer's next transaction takes up what is open: a commit would show
-what was aborted, an abort would take what was committed. So after every end but a prompt commit it is looked at what
-became of this transaction and of the one before it, and after a while without any what became of the last:
+what was aborted, an abort would take what was committed. So it is looked at what became of this transaction and of the
+one before it, after every end but a prompt commit soon after the last one, and of the last after a while without any:
 
 - what is open of an aborted one is taken up and aborted again;
 - one that was committed and of which nothing can be seen is undone: aborted everywhere, and done again;
@@ -14,7 +14,7 @@ became of this transaction and of the one before it, and after a while without a
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import wait
 from itertools import count
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -22,6 +22,7 @@ import structlog
 from confluent_kafka import KafkaException
 
 from consumer.attempt import MEMBERSHIP, Attempt, End
+from consumer.detached import detached
 from consumer.end_offsets import Place
 from consumer.endings import Endings, Loss, kept
 from consumer.ports import Standing, Transaction
@@ -56,10 +57,24 @@ class Outcome(NamedTuple):
     Attributes:
         committed: Whether it is committed.
         undone: Nor is the one before it, which was told to be.
+        postponed: As of a `Verdict`.
     """
 
     committed: bool
     undone: bool
+    postponed: bool
+
+
+class Verdict(NamedTuple):
+    """What became of a transaction that was told to be committed.
+
+    Attributes:
+        undone: It is not, and the state with it is wrong.
+        postponed: Its offsets are missing, and can be sent only under a membership that is known and not over.
+    """
+
+    undone: bool = False
+    postponed: bool = False
 
 
 class Aftermath:
@@ -86,67 +101,78 @@ class Aftermath:
             told: How the client said that it ended.
             thorough: The brokers may have died: look at every partition.
         """
-        undone = self.verify(attempt, attempt.transaction.standing, thorough=thorough)
-        committed = self._resolve(attempt, False if undone else told)
+        standing = attempt.transaction.standing if told else None  # else it may be over by now
+        before = self.verify(attempt, standing, thorough=thorough)
+        committed, after = self._resolve(attempt, False if before.undone else told), Verdict()
         if committed:
+            if before.postponed:
+                before = self.verify(attempt, attempt.transaction.standing, thorough=thorough)
             self._last = attempt
-            committed = not self.verify(None, attempt.transaction.standing, thorough=True)
-        return Outcome(committed, undone)
+            after = self.verify(None, None, thorough=True)
+        return Outcome(committed and not after.undone, before.undone, before.postponed or after.postponed)
 
-    def verify_quietly(self, standing: Standing | None) -> bool:
+    def verify_quietly(self, standing: Standing | None) -> Verdict:
         """As `verify`: thorough only where something is open. Meant for when every marker had time to come."""
-        undone = self.verify(None, standing, thorough=False)  # first: it waits until the brokers answer
-        if self._last is None or not self._endings.hanging(self._last.last_outputs):
-            return undone
+        verdict = self.verify(None, standing, thorough=False)  # first: it waits until the brokers answer
+        if self._last is None or verdict.postponed or not self._endings.hanging(self._last.last_outputs):
+            return verdict
         return self.verify(None, standing, thorough=True)
 
-    def verify(self, then: Attempt | None, standing: Standing | None, *, thorough: bool) -> bool:
-        """Whether the last transaction, which was told to be committed, is undone; what is missing of it is mended.
+    def verify(self, then: Attempt | None, standing: Standing | None, *, thorough: bool) -> Verdict:
+        """Looks what became of the last transaction, which was told to be committed; what is missing of it is mended.
 
         Args:
             then: The one after it, however it ended; None if there was none.
-            standing: Now, to mend it under; None if this instance is no member.
+            standing: Now, to mend it under; None if it is not known.
             thorough: Look at every partition, not only at the offsets.
         """
         last = self._last
-        if last is None or not self._loss(last, then, thorough):
-            return False
+        if last is None or not self._loss(last, then, standing, thorough):
+            return Verdict()
         self._producers.rebuild()  # its markers may have been late and no more than that; after this they are there
-        loss = self._loss(last, then, thorough)
+        loss = self._loss(last, then, standing, thorough)
         if not loss:
-            return False
+            return Verdict()
+        if standing is None and not loss.landed and not loss.undone:
+            return Verdict(postponed=True)
         log.error("transaction_lost", partitions=loss.names(), why="the brokers lost its end", next="makes it good")
         if loss.missing or loss.undone:
             self._abort(last, loss.missing)
         for tries in range(TRIES_MAX):
-            if self._mended(last, then, standing):
-                return self._last is None
+            verdict = self._mend(last, then, standing)
+            if verdict is not None:
+                return verdict
             self._producers.back_off(tries)
         log.error("transaction_not_mended", partitions=loss.names(), next="goes on; look for what is missing there")
-        return False
+        return Verdict()
 
-    def _mended(self, last: Attempt, then: Attempt | None, standing: Standing | None) -> bool:
+    def _mend(self, last: Attempt, then: Attempt | None, standing: Standing | None) -> Verdict | None:
+        """One step; None if it has to be looked at again."""
         hanging = self._endings.hanging(last.last_outputs)  # first: what is stable by then is seen
-        loss = self._loss(last, then, thorough=True)
+        loss = self._loss(last, then, standing, thorough=True)
         if not loss:
-            return True
+            return Verdict()
         if hidden := loss.missing.intersection(hanging):
             self._abort(last, hidden)  # what is open there and hides ours may be ours too
-            return False
+            return None
         if loss.undone:
             self._resolve(last, told=False, suspicious=True)
             self._last = None
-            return True
+            return Verdict(undone=True)
         outputs = [output for output in last.transaction.outputs if output.place in loss.missing]
-        # With its offsets: whoever has the partitions by now, the group refuses us then.
-        offsets = {} if loss.landed else {number: last.transaction.next_offsets[number] for number in loss.ours}
-        if standing is None or not all(kept(last, standing, number) for number in offsets):
-            standing = last.transaction.standing  # the group refuses it if it has moved on
-        end = self._run(Transaction(outputs, offsets, standing))
-        if offsets and end.error is not None and end.error.code() in MEMBERSHIP:
-            self._last = None  # the group has moved on: whoever has the partitions does it again
-            return True
-        return False
+        # Records go with all offsets: the group refuses them where somebody else has a partition by now.
+        numbers = set() if loss.landed else loss.ours if outputs else loss.behind
+        under = last.transaction.standing
+        if standing is not None and all(kept(last, standing, number) for number in numbers):
+            under = standing
+        offsets = {number: last.transaction.next_offsets[number] for number in numbers}
+        end = self._run(Transaction(outputs, offsets, under))
+        if not offsets or end.error is None or end.error.code() not in MEMBERSHIP:
+            return None
+        if under is standing:
+            return Verdict(postponed=True)
+        self._last = None  # the group has moved on: whoever has the partitions does it again
+        return Verdict(undone=True)
 
     def _run(self, transaction: Transaction) -> End:
         end = self._patiently(self._producers.attempt(transaction).run) or End(committed=None)
@@ -154,10 +180,10 @@ class Aftermath:
             self._producers.rebuild()
         return end
 
-    def _loss(self, last: Attempt, then: Attempt | None, thorough: bool) -> Loss:
+    def _loss(self, last: Attempt, then: Attempt | None, standing: Standing | None, thorough: bool) -> Loss:
         for tries in count(1):
             try:
-                return self._endings.loss(last, then, thorough=thorough)
+                return self._endings.loss(last, then, standing, thorough=thorough)
             except KafkaException as exception:
                 log.warning("committed_offsets_unknown", error=str(exception), next="asks again")
                 self._producers.back_off(tries)
@@ -201,8 +227,6 @@ class Aftermath:
 
     def _patiently(self, call: Callable[[], T]) -> T | None:
         """What calls of the client return; None where they are stuck, and left to themselves."""
-        executor = ThreadPoolExecutor(1, thread_name_prefix="aftermath")
-        future = executor.submit(call)
+        future = detached("aftermath", call)
         wait([future], PATIENCE_S)
-        executor.shutdown(wait=False, cancel_futures=True)
         return future.result() if future.done() else None

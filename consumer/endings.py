@@ -53,19 +53,19 @@ class Loss:
     Attributes:
         missing: The partitions that do not show it.
         landed: Its offsets are there.
-        ours: The input partitions from which nobody has gone on.
-        behind: The offset of one of them is less than what it committed.
+        ours: The input partitions from which nobody else has gone on.
+        behind: Those of which the committed offset is less than what it committed, if they were kept since.
         undone: Nothing of it is.
     """
 
     missing: set[Place]
     landed: bool
     ours: set[int]
-    behind: bool
+    behind: set[int]
     undone: bool
 
     def __bool__(self) -> bool:
-        return bool(self.missing) or self.behind or self.undone
+        return bool(self.missing or self.behind) or self.undone
 
     def names(self) -> list[str]:
         """What is not there, for people."""
@@ -140,12 +140,13 @@ class Endings:
         """Those on which a transaction is open still."""
         return self._find_hanging(places)
 
-    def loss(self, attempt: Attempt, then: Attempt | None, *, thorough: bool) -> Loss:
+    def loss(self, attempt: Attempt, then: Attempt | None, standing: Standing | None, *, thorough: bool) -> Loss:
         """What is not there of a transaction that the client said was committed.
 
         Args:
             attempt: The last one before a new producer was initialised.
             then: The one after it, if there was one. Where that can be seen it has shown what was open before it.
+            standing: Now; None if it is not known.
             thorough: Look at the records even if the offsets are there.
 
         Raises:
@@ -157,14 +158,16 @@ class Endings:
         held = _held(attempt, then, committed)
         landed = bool(held) or self._is_repeated(attempt, committed)
         if landed and not thorough:
-            return Loss(set(), landed, held, behind=False, undone=False)
+            return Loss(set(), landed, held, behind=set(), undone=False)
         # Where somebody went on from it, all of it was there; and what is there now is no longer its end.
         ours = held if landed else {place.partition for place in committed if place.offset <= wanted[place.partition]}
         outputs = [o for o in attempt.transaction.outputs if o.partition in ours and o.place not in shown]
         sight = self._look(outputs)
         if landed:
-            return Loss(self._still_ours(attempt, then, sight.missing), landed, ours, behind=False, undone=False)
-        behind = any(place.offset < wanted[place.partition] for place in committed)
+            return Loss(self._still_ours(attempt, then, sight.missing), landed, ours, behind=set(), undone=False)
+        behind = {place.partition for place in committed if place.offset < wanted[place.partition]}
+        if standing is not None:  # those of another owner wait for what is pending, and the next commit ends that
+            behind = {number for number in behind if kept(attempt, standing, number)}
         nothing_seen = not sight.seen and (bool(sight.missing) or not attempt.transaction.outputs)
         undone = ours == set(wanted) and nothing_seen
         if undone and then is not None and self._look(then.transaction.outputs).seen:

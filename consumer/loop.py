@@ -122,6 +122,8 @@ class Loop:
         """Whether the last transaction may have been lost with the partitions."""
         self._committed_s: float | None = None
         """When the last transaction settled, in monotonic seconds; None once it was verified."""
+        self._postponed = 0
+        """How often in a row what is missing of it could not be made good."""
         self._registry_tries = 0
         self._hold_until_s = 0.0
         self._submitted_s = clock.monotonic()
@@ -523,6 +525,10 @@ class Loop:
         now_s = self._clock.monotonic()
         if not settlement.committed:
             self._telemetry.aborted(settlement.error)
+        self._postponed = self._postponed + 1 if settlement.postponed else 0
+        if settlement.postponed:
+            self._unsure = True
+            self._hold(self._postponed)
         if settlement.undone:
             self._discard()
             self._restore_again(list(self.assignment.partitions))

@@ -45,11 +45,14 @@ class Settlement(NamedTuple):
         committed: Whether it is committed.
         error: Why not: the name of Kafka's error.
         undone: Nor is the one before it, which was told to be: the state has to be restored.
+        postponed: Of the last one that is committed something is missing that this membership cannot make good: it has
+            to be verified again under a newer one, before the next transaction.
     """
 
     committed: bool
     error: str | None = None
     undone: bool = False
+    postponed: bool = False
 
 
 class Transactions(Protocol):

@@ -1,4 +1,4 @@
-"""One transaction at a time, on a thread of its own, until its end is known.
+"""One transaction at a time, each on a thread of its own, until its end is known.
 
 The five steps, as the contract's section 2 wants them:
 
@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from functools import partial
 from secrets import token_hex
 from threading import Event
 
@@ -27,6 +28,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from consumer.aftermath import PATIENCE_S, Aftermath
 from consumer.attempt import REBALANCES, Attempt, End, Undelivered
+from consumer.detached import detached
 from consumer.drills import At, nowhere
 from consumer.endings import Endings
 from consumer.fencing import Fencing
@@ -43,6 +45,7 @@ FENCED = {
     KafkaError.PRODUCER_FENCED,
     KafkaError.TRANSACTION_COORDINATOR_FENCED,
 }
+THREAD = "transactions"
 INIT_TIMEOUT_S = 10.0
 START_TIMEOUT_S = 27.0
 PATIENCE_PAST_TIMEOUT_S = 1.0
@@ -84,7 +87,6 @@ class Transactor:
         self._make_producer, self._aftermath = make_producer, Aftermath(endings, self)
         self._events_topic, self._metadata = events_topic, metadata
         self._clock, self._fencing, self._at = clock, fencing, at
-        self._executor = _executor()
         self._stop = Event()
         self._producer: Producer | None = None
         self._undelivered = Undelivered()
@@ -93,7 +95,7 @@ class Transactor:
         self._overdue_s = 0.0
         self._patience = 1.0
         self._ended_s: float | None = None
-        """When the last transaction ended; None once nothing of it can be open."""
+        """When the last transaction ended; None once it was looked at everywhere."""
 
     def open(self) -> None:
         """Takes over the transactional id; what an earlier holder left open is aborted.
@@ -132,16 +134,14 @@ class Transactor:
         self._producer, self._undelivered = producer, undelivered
 
     def submit(self, transaction: Transaction) -> Future[Settlement]:
-        """Runs a transaction on this object's thread."""
+        """Runs a transaction on a thread of its own."""
         attempt = self._attempt = self.attempt(transaction)
-        self._executor.submit(self._run, attempt)
+        detached(THREAD, partial(self._run, attempt))
         return attempt.settlement
 
     def verify(self, standing: Standing | None, *, everywhere: bool) -> Future[Settlement]:
-        """Makes sure of the last transaction that was committed, on this object's thread."""
-        settlement: Future[Settlement] = Future()
-        self._executor.submit(self._verify, settlement, standing, everywhere)
-        return settlement
+        """Makes sure of the last transaction that was committed, on a thread of its own."""
+        return detached(THREAD, partial(self._verify, standing, everywhere))
 
     def give_up_stuck(self) -> None:
         """Stops waiting for calls of the client that have not come back for long.
@@ -162,17 +162,15 @@ class Transactor:
             return
         self._patience = min(2.0 * self._patience, 1000.0)
         log.error("transaction_stuck", next="a new producer; how the transaction ended is asked for")
-        self._executor.shutdown(wait=False, cancel_futures=True)
-        self._executor = _executor()
-        self._executor.submit(self._settle, attempt, End(committed=None, error=KafkaError(KafkaError._TIMED_OUT)))
+        end = End(committed=None, error=KafkaError(KafkaError._TIMED_OUT))
+        detached(THREAD, partial(self._settle, attempt, end))
 
     def _patience_s(self) -> float:
         return min(self._fencing.timeout_s + PATIENCE_PAST_TIMEOUT_S, PATIENCE_S * self._patience)
 
     def close(self) -> None:
-        """Takes no more transactions and stops waiting between tries."""
+        """Stops waiting between tries: what is under way stays uncommitted."""
         self._stop.set()
-        self._executor.shutdown(wait=False, cancel_futures=True)
 
     def attempt(self, transaction: Transaction) -> Attempt:
         """A transaction of the present producer."""
@@ -204,16 +202,13 @@ class Transactor:
         except Exception as error:  # noqa: BLE001 - as above
             attempt.settlement.set_exception(error)
 
-    def _verify(self, settlement: Future[Settlement], standing: Standing | None, everywhere: bool) -> None:
-        try:
-            if everywhere:
-                undone = self._aftermath.verify_quietly(standing)
-                self._ended_s = None
-            else:
-                undone = self._aftermath.verify(None, standing, thorough=False)
-            settlement.set_result(Settlement(not undone, undone=undone))
-        except Exception as error:  # noqa: BLE001 - as above
-            settlement.set_exception(error)
+    def _verify(self, standing: Standing | None, everywhere: bool) -> Settlement:
+        if everywhere:
+            verdict = self._aftermath.verify_quietly(standing)
+            self._ended_s = None
+        else:
+            verdict = self._aftermath.verify(None, standing, thorough=False)
+        return Settlement(not verdict.undone, undone=verdict.undone, postponed=verdict.postponed)
 
     def _settlement(self, attempt: Attempt, end: End) -> Settlement:
         """Makes sure how the transaction ended, whatever it takes."""
@@ -235,7 +230,7 @@ class Transactor:
         healthy = brisk and end.prompt and end.error is not None and end.error.code() in REBALANCES
         outcome = self._aftermath.of(attempt, end.committed, thorough=not healthy)
         self._ended_s = self._clock.monotonic()
-        return Settlement(outcome.committed, error, outcome.undone)
+        return Settlement(outcome.committed, error, outcome.undone, outcome.postponed)
 
     def _end_if_fenced(self, attempt: Attempt, end: End) -> None:
         now_s = self._clock.monotonic()  # the abort may have waited for the network: the age at the error is not enough
@@ -266,7 +261,3 @@ class Transactor:
         ceiling_s = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(attempt, 10))
         if self._stop.wait(random.uniform(0, ceiling_s)):  # noqa: S311 - jitter
             raise FatalError("stopped while a transaction was open: it stays uncommitted")
-
-
-def _executor() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, thread_name_prefix="transactions")

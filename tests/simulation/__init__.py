@@ -5,7 +5,7 @@ the Kafka client's objects, the brokers behind them, time, chance and threads. E
 one thread here, and whose turn it is follows from the seed, as does everything else: a seed is a run.
 
     kernel      virtual time, tasks, processes that can be killed, stopped or cut off
-    threads     stand-ins for Event, Queue, Thread, ThreadPoolExecutor, `wait`; seams: where they are put in
+    threads     stand-ins for Event, Queue, Thread, `wait`; seams: where they are put in
     logs        partitions: records, markers, aborted ones, last stable offset, compaction
     coordinator transactions: epochs, timeouts, markers that come late, ends that come very late (before KIP-890)
     group       members, generations, cooperative hand-over, pending offsets

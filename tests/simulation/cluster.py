@@ -124,10 +124,13 @@ class Cluster:
         return {number for number in range(markers) if chance.random() < share}
 
     def _skips_all(self, transactional_id: str, markers: int) -> set[int]:
-        """What the next owner could see in part nobody mends; nor what a broker loses that dies again meanwhile."""
-        last_s, self._died_s[transactional_id] = self._died_s.get(transactional_id, -MENDED_S), self.kernel.now_s
-        if self.kernel.now_s - last_s < MENDED_S:
+        """Forgets none or all: of what a next owner can see a part of, nobody mends the rest.
+
+        Nor does a broker die again while that is done.
+        """
+        if self.kernel.now_s - self._died_s.get(transactional_id, -MENDED_S) < MENDED_S:
             return set()
+        self._died_s[transactional_id] = self.kernel.now_s
         self.kernel.note("markers are skipped", commit=True)
         return set(range(markers))
 

@@ -56,19 +56,16 @@ MOVING = {
     "cut_writes_at",
     "lost_answers",
     "outage",
-    "shuffle",
-    "shuffle_at",
     "expel",
     "expel_at",
     "join",
     "silent_loss",
-    "refused",
     "deaf",
 }
-"""What may end a membership."""
+"""What may take partitions away. A rebalance that takes nothing, or a refusal, is no such thing."""
 
 ALONE = 0.2
-"""The share of the seeds with forgotten markers in which nothing does: there also offsets may be what is forgotten."""
+"""The share of the seeds with forgotten markers in which nothing does: there offsets, too, may be what is forgotten."""
 
 POINTS = (
     "after_poll",

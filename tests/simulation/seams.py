@@ -127,7 +127,6 @@ _REPLACED: dict[int, str] = {
     id(threading.Event): "event",
     id(threading.Thread): "thread",
     id(queue.SimpleQueue): "queue",
-    id(futures.ThreadPoolExecutor): "executor",
     id(futures.wait): "wait",
     id(random): "random",
 }

@@ -39,11 +39,6 @@ class Threads:
         assert daemon, "it ends with its process"
         return SimulatedThread(self.kernel, self.process(), name, target)
 
-    def executor(self, workers: int, thread_name_prefix: str) -> SimulatedExecutor:
-        """For `concurrent.futures.ThreadPoolExecutor`."""
-        assert workers == 1, "of one thread"
-        return SimulatedExecutor(self.kernel, self.process(), thread_name_prefix)
-
     def wait(self, futures: Collection[Future[Any]], timeout: float) -> None:
         """For `concurrent.futures.wait` on one future."""
         (future,) = futures
@@ -110,36 +105,8 @@ class SimulatedThread:
 
     def start(self) -> None:
         """Begins it."""
-        self._kernel.spawn(self._process, self._name, self._target)
-
-
-class SimulatedExecutor:
-    """Runs one call after the other on a task of its own."""
-
-    def __init__(self, kernel: Kernel, process: Process, name: str) -> None:
-        self._process = process
-        self._calls = SimulatedQueue(kernel, process)
-        kernel.spawn(process, name, self._work)
-
-    def submit(self, call: Callable[..., Any], *args: Any) -> Future[Any]:
-        """Runs a call when its turn comes."""
-        future: Future[Any] = Future()
-        self._calls.put((future, call, args))
-        return future
-
-    def shutdown(self, *, wait: bool, cancel_futures: bool) -> None:
-        """Takes no more; what runs goes on."""
-        assert not wait
-        assert cancel_futures
-        self._calls.put(None)
+        self._kernel.spawn(self._process, self._name, self._work)
 
     def _work(self) -> None:
-        while (work := self._calls.get(None)) is not None:
-            future, call, args = work
-            try:
-                result = call(*args)
-            except Exception as error:  # noqa: BLE001 - it is the caller's, as in the real one
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-            self._process.signal.fire()
+        self._target()
+        self._process.signal.fire()  # somebody may wait for what it did

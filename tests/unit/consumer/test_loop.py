@@ -18,7 +18,17 @@ from consumer.aborts import MISSING, Aborts
 from consumer.assignment import Partition, Phase
 from consumer.batch import Batch
 from consumer.dead_letters import Guard
-from consumer.loop import BUSY_POLL_S, GAP_S, IDLE_POLL_S, QUIET_S, SERVE_AFTER_S, SLICE_RECORDS, TOO_LARGE, Loop
+from consumer.loop import (
+    BACKOFF_MAX_S,
+    BUSY_POLL_S,
+    GAP_S,
+    IDLE_POLL_S,
+    QUIET_S,
+    SERVE_AFTER_S,
+    SLICE_RECORDS,
+    TOO_LARGE,
+    Loop,
+)
 from consumer.ports import Membership, Restored, Settlement, Standing, Transaction
 from consumer.purge import PASS_S_MAX, Purge
 from consumer.records import Output, Polled, Record
@@ -91,10 +101,12 @@ class Transactions:
         self.futures: list[Future[Settlement]] = []
         self.asked_for_stuck = self.verified = 0
         self.verified_everywhere = False
+        self.standing: Standing | None = None
         self.verdict = Settlement(committed=True)
 
-    def verify(self, _: Standing | None, *, everywhere: bool) -> Future[Settlement]:
+    def verify(self, standing: Standing | None, *, everywhere: bool) -> Future[Settlement]:
         self.verified += 1
+        self.standing = standing
         self.verified_everywhere = everywhere
         future: Future[Settlement] = Future()
         future.set_result(self.verdict)
@@ -1014,6 +1026,39 @@ def test_what_verifying_undoes_is_restored(bench: Bench) -> None:
     bench.turn(times=2)
     assert bench.restorer.requested[-1] is bench.partition(1)
     assert bench.partition(1).phase is Phase.RESTORING
+
+
+def test_what_could_not_be_made_good_is_verified_before_anything_else(bench: Bench) -> None:
+    """As often as it takes, under what this instance is in the group by then."""
+    bench.reading(0, 1).give(*visits(0, 1)).turn()
+    refused = Settlement(committed=False, error="ILLEGAL_GENERATION", postponed=True)
+    bench.transactions.futures[-1].set_result(refused)
+    bench.source.member = "generation 2"
+    bench.transactions.verdict = Settlement(committed=True, postponed=True)
+    for count in (1, 2):
+        bench.turn()
+        bench.clock.sleep(BACKOFF_MAX_S)
+        bench.give(*visits(0, 1)).turn()
+        assert (bench.transactions.verified, len(bench.transactions.submitted)) == (count, 1)
+    tenures = {number: bench.partition(number).tenure for number in (0, 1)}
+    assert bench.transactions.standing == Standing(cast(Membership, "generation 2"), tenures)
+    bench.transactions.verdict = Settlement(committed=True)
+    for _ in range(2):
+        bench.turn()
+        bench.clock.sleep(BACKOFF_MAX_S)
+        bench.give(*visits(0, 1)).turn()
+    assert len(bench.transactions.submitted) == 2
+
+
+def test_what_is_verified_under_leaves_out_what_was_lost_silently(bench: Bench) -> None:
+    """The client knows of the loss before anybody tells the loop."""
+    bench.reading(0, 1).give(*visits(0, 1)).turn()
+    bench.commit()
+    bench.source.lost_silently = {0}
+    bench.clock.sleep(QUIET_S)
+    bench.turn()
+    assert bench.transactions.standing is not None
+    assert bench.transactions.standing.tenures.keys() == {1}
 
 
 @pytest.mark.parametrize("kind", ["assigned", "revoked", "lost"])

@@ -621,17 +621,49 @@ def test_after_a_look_everywhere_the_last_one_needs_no_other(bench: Bench) -> No
     assert "without_pending" not in bench.calls
 
 
-@pytest.mark.parametrize(("tenure", "membership"), [(1, "generation 8"), (2, "generation 7")])
-def test_lost_offsets_are_sent_again(bench: Bench, tenure: int, membership: str) -> None:
-    """All its records are there: they must not come twice. Under the membership of now, unless it is another's now."""
+def lose_offsets(bench: Bench) -> None:
+    """All records of the last transaction can be seen, its offsets are not there."""
     bench.opened().run()
     bench.marks, bench.offset = [], 0
     bench.calls.clear()
-    now = standing(membership="generation 8", tenures={3: tenure})
+
+
+def test_lost_offsets_are_sent_again(bench: Bench) -> None:
+    """Under the membership of now; its records must not come twice."""
+    lose_offsets(bench)
+    now = standing(membership="generation 8", tenures={3: 1})
     assert bench.transactor.verify(now, everywhere=False).result(timeout=10) == COMMITTED
     mend = bench.producers[-1]
-    assert ([offset.offset for offset in mend.sent_offsets], mend.membership) == ([8], membership)
+    assert ([offset.offset for offset in mend.sent_offsets], mend.membership) == ([8], "generation 8")
     assert mend.produced == []
+
+
+def test_lost_offsets_of_what_another_has_are_left_to_it(bench: Bench) -> None:
+    """It waits for what is pending, which our next commit ends; to be refused would drop it."""
+    lose_offsets(bench)
+    now = standing(membership="generation 8", tenures={3: 2})
+    assert bench.transactor.verify(now, everywhere=False).result(timeout=10) == COMMITTED
+    assert "send_offsets" not in bench.calls
+
+
+@pytest.mark.parametrize("code", [KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID])
+def test_lost_offsets_wait_for_a_membership(bench: Bench, code: int) -> None:
+    """The group did not take the next transaction's, nor will it those of the one before; the state is right."""
+    lose_offsets(bench)
+    bench.script.then("send_offsets", fault(code, abortable=True))
+    settlement = bench.run(next_offsets={3: 9})
+    assert (settlement.committed, settlement.undone, settlement.postponed) == (False, False, True)
+    assert bench.calls.count("send_offsets") == 1
+
+
+def test_a_mend_that_is_refused_is_tried_again_later(bench: Bench) -> None:
+    """The membership was over before it was used; the partition is ours still."""
+    lose_offsets(bench)
+    bench.script.then("send_offsets", fault(KafkaError.ILLEGAL_GENERATION, abortable=True))
+    refused = bench.transactor.verify(STANDING, everywhere=False).result(timeout=10)
+    assert refused == Settlement(committed=True, postponed=True)
+    assert bench.transactor.verify(STANDING, everywhere=False).result(timeout=10) == COMMITTED
+    assert [offset.offset for offset in bench.producers[-1].sent_offsets] == [8]
 
 
 def test_what_another_owner_has_pending_does_not_hide_what_is_ours(bench: Bench) -> None:
@@ -924,13 +956,6 @@ def test_closing_ends_the_waiting(bench: Bench, monkeypatch: pytest.MonkeyPatch)
     bench.transactor.close()
     with pytest.raises(FatalError, match="uncommitted"):
         future.result(timeout=10)
-
-
-def test_after_closing_nothing_is_taken(bench: Bench) -> None:
-    """The thread ends with what it has."""
-    bench.opened().transactor.close()
-    with pytest.raises(RuntimeError):
-        bench.run()
 
 
 def test_a_bug_is_not_taken_for_kafkas_fault(bench: Bench) -> None:
