@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -55,10 +56,17 @@ def found(whole: Found) -> Found:
 
 
 def swap_in_a_partition(records: list[Any], number_of: Callable[[Any], int]) -> None:
-    """The last two records of the partition of the last one change places."""
-    number = number_of(records[-1])
-    first, second = [at for at, record in enumerate(records) if number_of(record) == number][-2:]
+    """Two records of a partition that has two change places."""
+    places = defaultdict(list)
+    for at, record in enumerate(records):
+        places[number_of(record)].append(at)
+    first, second = next(found[:2] for found in places.values() if len(found) > 1)
     records[first], records[second] = records[second], records[first]
+
+
+def by_model(found: Found) -> dict[str, Any]:
+    """A decision of the model."""
+    return next(decision for _, decision in found.decisions if decision["scored_by"] == "MODEL")
 
 
 def an_action(found: Found) -> list[Any]:
@@ -79,8 +87,8 @@ SPOILT: dict[str, Callable[[Found], object]] = {
     "actions out of order": lambda found: swap_in_a_partition(an_action(found), partition_of),
     "an old profile": lambda found: found.changelog.pop(),
     "a feature": lambda found: found.decisions[-1][1]["features"].update(engagement_score=101.0),
-    "a model that is not told": lambda found: found.decisions[-1][1].update(model_version=None),
-    "a reason for a fallback that was none": lambda found: found.decisions[-1][1].update(fallback_reason="error"),
+    "a model that is not told": lambda found: by_model(found).update(model_version=None),
+    "a reason for a fallback that was none": lambda found: by_model(found).update(fallback_reason="error"),
 }
 
 
@@ -95,7 +103,7 @@ def test_what_is_wrong_is_found(found: Found, what: str) -> None:
 @pytest.mark.parametrize("name", DECIDED)
 def test_each_part_of_a_decision_is_recomputed(found: Found, name: str) -> None:
     """A score that is off by a thousandth, of a model too; a route, or who decided it."""
-    decision = next(datum for _, datum in reversed(found.decisions) if datum["scored_by"] == "MODEL")
+    decision = by_model(found)
     value = decision[name]
     if isinstance(value, float):
         decision[name] = value + 0.001 if value < 0.5 else value - 0.001
