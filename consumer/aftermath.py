@@ -34,6 +34,7 @@ PATIENCE_S = 5.0
 """With calls of the client that do not come back, the first time."""
 ABORTS_MAX = 2
 """What is open still after so many aborts is not ours."""
+LATER = "makes it good once it is known what this instance is in the group"
 TRIES_MAX = 20
 """To make a loss good; with their pauses half a minute."""
 
@@ -108,7 +109,7 @@ class Aftermath:
             if before.postponed:
                 before = self.verify(attempt, attempt.transaction.standing, thorough=thorough)
             self._last = attempt
-            after = self.verify(None, None, thorough=True)
+            after = self.verify(None, standing, thorough=True)
         return Outcome(committed and not after.undone, before.undone, before.postponed or after.postponed)
 
     def verify_quietly(self, standing: Standing | None) -> Verdict:
@@ -134,6 +135,7 @@ class Aftermath:
         if not loss:
             return Verdict()
         if standing is None and not loss.landed and not loss.undone:
+            log.warning("transaction_lost", partitions=loss.names(), why="the brokers lost its end", next=LATER)
             return Verdict(postponed=True)
         log.error("transaction_lost", partitions=loss.names(), why="the brokers lost its end", next="makes it good")
         if loss.missing or loss.undone:
@@ -170,6 +172,7 @@ class Aftermath:
         if not offsets or end.error is None or end.error.code() not in MEMBERSHIP:
             return None
         if under is standing:
+            log.warning("transaction_not_mended", partitions=loss.names(), next=LATER)
             return Verdict(postponed=True)
         self._last = None  # the group has moved on: whoever has the partitions does it again
         return Verdict(undone=True)

@@ -168,9 +168,11 @@ class Loop:
             is away.
         """
         self._telemetry.turned("stop")
-        while self._in_flight is not None or self._pending():
+        while self._in_flight is not None or self._pending() or self._postponed:
             if self._in_flight is None:
                 self._prepare()
+                if not self._may_go_on(deadline_s):
+                    return False
                 self._transact()
             if self._in_flight is None:
                 return not self._pending()
@@ -178,9 +180,15 @@ class Loop:
             if not self._in_flight.future.done():
                 return False
             self._settle()
-            if self._aborts:
+            if self._aborts and not self._postponed:
                 return False  # dropped: whoever is next reads it again
-        return True
+        return not self._aborts
+
+    def _may_go_on(self, deadline_s: float) -> bool:
+        """Waits before what could not be made good is verified again; False if that would be too late."""
+        if self._postponed:
+            self._clock.sleep(max(0.0, min(self._hold_until_s, deadline_s) - self._clock.monotonic()))
+        return not self._postponed or self._clock.monotonic() < deadline_s
 
     def oldest_unprocessed_ms(self) -> dict[int, int]:
         """Append time of the oldest record of each partition that was polled and is not committed.

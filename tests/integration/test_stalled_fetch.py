@@ -32,11 +32,9 @@ def test_a_client_that_stopped_fetching_is_replaced(
 ) -> None:
     """All is processed, once; the log names the partitions."""
     monkeypatch.setattr(stalls, "PATIENCE_S", 2.0)
-    own = {"LEAD_SCORER__HTTP__PORT": "0", "LEAD_SCORER__MODEL__DIRECTORY": str(tmp_path)}
-    environ, settings = prepare(namespace, tmp_path, **own)
+    environ, settings = prepare(namespace, tmp_path, LEAD_SCORER__HTTP__PORT="0")
     topics, stop = Topics(settings), Event()
-    policy = Policy.load(environ["LEAD_SCORER__POLICY__PATH"])
-    clock = SystemClock()
+    policy, clock = Policy.load(settings.policy.name), SystemClock()
     service = Service(settings, Serving(settings, clock), policy, clock, stop_asked=stop.is_set)
     with capture_logs() as logs:
         running = Thread(target=service.run)

@@ -1229,6 +1229,29 @@ def test_finishing_does_not_wait_for_a_registry(bench: Bench, monkeypatch: pytes
     assert bench.sent == []
 
 
+def postponed(bench: Bench) -> None:
+    """A batch was committed, but of its transaction something is missing that could not be made good."""
+    bench.reading(0).give(*visits(0, 1)).turn()
+    bench.transactions.futures[-1].set_result(Settlement(committed=True, postponed=True))
+
+
+def test_finishing_makes_good_what_was_postponed(bench: Bench) -> None:
+    """Or nobody would: the next instance refuses a state that is ahead of its offset."""
+    postponed(bench)
+    assert bench.loop.finish(bench.clock.monotonic() + 7.5)
+    assert (bench.transactions.verified, bench.partition().next_offset) == (1, 1)
+
+
+def test_finishing_gives_up_what_cannot_be_made_good(bench: Bench) -> None:
+    """At its deadline, with pauses until then."""
+    postponed(bench)
+    bench.transactions.verdict = Settlement(committed=True, postponed=True)
+    deadline_s = bench.clock.monotonic() + 7.5
+    assert not bench.loop.finish(deadline_s)
+    assert bench.clock.monotonic() == pytest.approx(deadline_s)
+    assert bench.transactions.verified < 1000
+
+
 # --- what the lag is told ---
 
 
