@@ -57,8 +57,11 @@ class Owner:
         number = 0
         while not stop.is_set():
             number += 1
-            if self._settled(self._transactor.submit(self._transaction(number))).committed:
+            settlement = self._settled(self._transactor.submit(self._transaction(number)))
+            if settlement.committed:
                 self.standing.append(number)
+            while settlement.postponed:
+                settlement = self._settled(self._transactor.verify(self._place, everywhere=False))
         self._settled(self._transactor.verify(self._place, everywhere=False))
         self._transactor.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -22,7 +23,7 @@ from consumer.service import Service
 from consumer.serving import Serving
 from runtime.clock import SystemClock
 from runtime.config import Http, Model, Settings
-from runtime.errors import DeadLetterLimitError
+from runtime.errors import DeadLetterLimitError, KafkaUnavailableError
 from runtime.local_process import free_ports
 from scoring.policy import Policy
 from tests.kafka import eventually
@@ -79,9 +80,10 @@ def _ended(monkeypatch: pytest.MonkeyPatch, directory: Path, parts: Parts | None
     """Runs an instance that is asked to stop once it is up: exit code, seconds, last log line."""
     hanging, asked_s = Event(), 0.0
 
-    def connect(*_: Any, **__: Any) -> Parts | None:
+    def connect(*_: Any, **__: Any) -> Parts:
         if parts is None:
             hanging.wait(FOREVER_S)
+            raise KafkaUnavailableError("too late")
         return parts
 
     def asked() -> bool:
@@ -98,8 +100,13 @@ def _ended(monkeypatch: pytest.MonkeyPatch, directory: Path, parts: Parts | None
     one = Service(settings, Serving(settings, SystemClock()), Policy.load("default"), stop_asked=asked)
     with capture_logs() as logs:
         code = one.run()
-    hanging.set()
-    return code, time.monotonic() - asked_s, dict(logs[-1])
+        told = dict(logs[-1])
+        hanging.set()
+        if parts is None:  # what its thread says belongs to this test
+            for thread in threading.enumerate():
+                if thread.name == "loop":
+                    thread.join(FOREVER_S)
+    return code, time.monotonic() - asked_s, told
 
 
 def _set() -> Event:
