@@ -256,6 +256,14 @@ class Loop:
 
     def _drop_uncommitted(self, numbers: list[int]) -> None:
         """Settles what is in flight and drops what is not: the membership that it was gathered under is over."""
+        self._settle_in_rebalance()
+        if self._postponed and self._in_flight is None:
+            self._look_back()  # now: later the partitions are somebody else's
+            self._settle_in_rebalance()
+        self._discard()
+        self._starting = [restored for restored in self._starting if restored.partition.number not in numbers]
+
+    def _settle_in_rebalance(self) -> None:
         if self._in_flight is not None and not self._in_flight.forgotten:
             self._await(self._in_flight.future, REVOKE_WAIT_S)
             if self._in_flight.future.done():
@@ -263,8 +271,6 @@ class Loop:
             else:
                 log.error("commit_outlives_rebalance", next="the state of all partitions is dropped and restored")
                 self._forget_in_flight()
-        self._discard()
-        self._starting = [restored for restored in self._starting if restored.partition.number not in numbers]
 
     def _await(self, future: Future[Settlement], within_s: float) -> None:
         """Waits for a transaction's end, which is progress: it is Kafka that is waited for."""

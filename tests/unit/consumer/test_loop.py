@@ -1050,6 +1050,16 @@ def test_what_could_not_be_made_good_is_verified_before_anything_else(bench: Ben
     assert len(bench.transactions.submitted) == 2
 
 
+def test_what_could_not_be_made_good_is_verified_before_partitions_go(bench: Bench) -> None:
+    """While they are ours it still can be."""
+    bench.reading(0, 1).give(*visits(0, 1)).turn()
+    bench.transactions.futures[-1].set_result(Settlement(committed=True, postponed=True))
+    bench.loop.revoked([0])
+    assert bench.transactions.verified == 1
+    assert bench.transactions.standing is not None
+    assert bench.transactions.standing.tenures.keys() == {0, 1}
+
+
 def test_what_is_verified_under_leaves_out_what_was_lost_silently(bench: Bench) -> None:
     """The client knows of the loss before anybody tells the loop."""
     bench.reading(0, 1).give(*visits(0, 1)).turn()
