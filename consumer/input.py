@@ -68,6 +68,8 @@ class KafkaInput:
         self._paused = False
         self._damaged: dict[int, int] = {}
         """By partition, where a batch could not be read the last time."""
+        self._read_again: set[int] = set()
+        """Those of them of which nothing was read since."""
 
     def subscribe(self, listener: RebalanceListener) -> None:
         """Joins the group; the listener hears of assignments from within `poll`."""
@@ -165,7 +167,7 @@ class KafkaInput:
 
     def _begin_anew(self) -> None:
         assert self._listener is not None, "subscribe() comes first"
-        for known in (self._seeks, self._heard_of, self._started, self._to_resume):
+        for known in (self._seeks, self._heard_of, self._started, self._to_resume, self._read_again):
             known.clear()
         self._told, self._joined_s, self._paused = False, None, False
         self._consumer, self._homeless_since_s = self._make_consumer(), self._clock.monotonic()
@@ -190,6 +192,7 @@ class KafkaInput:
             self._heard_of.discard(number)
             self._started.discard(number)
             self._to_resume.discard(number)
+            self._read_again.discard(number)
 
     def _seek(self) -> None:
         for number, offset in list(self._seeks.items()):
@@ -219,7 +222,7 @@ class KafkaInput:
     def _sort(self, messages: list[Message]) -> Polled:
         records: list[Record] = []
         ends: dict[int, int] = {}
-        add, readable = records.append, self._started - self._seeks.keys()
+        add, readable, again = records.append, self._started - self._seeks.keys(), self._read_again
         for message in messages:
             number: int = message.partition()  # type: ignore[assignment]
             error = message.error()
@@ -234,6 +237,8 @@ class KafkaInput:
                     at_ms = MAX_MS
                 fields = (number, message.offset(), at_ms, message.key(), message.value(), partial(_headers, message))
                 add(new(Record, fields))
+                if again:
+                    again.discard(number)
         return Polled(records, ends)
 
     def _hear_of(self, number: int, error: KafkaError | None) -> None:
@@ -250,13 +255,10 @@ class KafkaInput:
                 ends[number] = offset
         elif code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
             if readable:
-                raise StateError(
-                    f"{self._topic}-{number}: the next record to be read is gone ({error.str()}). Records were lost "
-                    "to retention or the topic was recreated. `lead-scorer run --rebuild-state` goes on with the rest"
-                )
+                self._on_out_of_range(number, offset, error)
         elif code in DAMAGED:
             if readable:
-                self._read_again(number, offset, error)
+                self._on_damage(number, offset, error)
         elif code == KafkaError._FATAL:
             raise FatalError(
                 f"the Kafka client cannot go on: {error.str()}. `group.protocol` in kafka.client must be one that the "
@@ -271,7 +273,17 @@ class KafkaInput:
         else:
             log.warning("consumer_error", error=error.name(), detail=error.str(), next="the client retries by itself")
 
-    def _read_again(self, number: int, offset: int | None, error: KafkaError) -> None:
+    def _on_out_of_range(self, number: int, offset: int | None, error: KafkaError) -> None:
+        if number in self._read_again and offset != self._damaged[number]:
+            self._seeks[number] = self._damaged[number]  # the client had gone on behind the batch, past the end
+            self._read_again.discard(number)
+            return
+        raise StateError(
+            f"{self._topic}-{number}: the next record to be read is gone ({error.str()}). Records were lost "
+            "to retention or the topic was recreated. `lead-scorer run --rebuild-state` goes on with the rest"
+        )
+
+    def _on_damage(self, number: int, offset: int | None, error: KafkaError) -> None:
         """The client has gone on with what comes after the batch: nothing of that may be taken."""
         if offset is None or offset < 0 or self._damaged.get(number) == offset:
             raise StateError(
@@ -281,6 +293,7 @@ class KafkaInput:
             )
         log.warning("batch_unreadable", partition=number, offset=offset, error=error.str(), next="reads it again")
         self._damaged[number] = self._seeks[number] = offset
+        self._read_again.add(number)
 
 
 def _generation(membership: object) -> int:

@@ -544,6 +544,33 @@ def test_nothing_behind_a_damaged_batch_is_taken(bench: Bench, code: int) -> Non
     assert bench.consumer.calls == [("seek", {1: 1})]
 
 
+def test_the_end_behind_a_damaged_batch_is_no_loss(bench: Bench) -> None:
+    """The client goes on behind it, past the end, and may say so only after it was told to read again."""
+    bench.reading(1)
+    bench.consumer.queue.append(told(KafkaError._BAD_MSG, partition=1, offset=7))
+    assert bench.poll() == Polled([], {})
+    bench.consumer.queue.append(told(KafkaError._AUTO_OFFSET_RESET, partition=1, offset=9))
+    assert bench.poll() == Polled([], {})
+    bench.consumer.calls.clear()
+    bench.consumer.queue.append(message(7, partition=1))
+    assert bench.offsets() == [(1, 7)]
+    assert bench.consumer.calls == [("seek", {1: 7})]
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_a_damaged_batch_that_is_gone_ends(bench: Bench, read: bool) -> None:
+    """What is out of range where it is read again, or after it was, is lost."""
+    bench.reading(1)
+    bench.consumer.queue.append(told(KafkaError._BAD_MSG, partition=1, offset=7))
+    bench.poll()
+    if read:
+        bench.consumer.queue.append(message(7, partition=1))
+        bench.poll()
+    bench.consumer.queue.append(told(KafkaError._AUTO_OFFSET_RESET, partition=1, offset=8 if read else 7))
+    with pytest.raises(StateError, match="the next record to be read is gone"):
+        bench.poll()
+
+
 def test_a_batch_that_stays_damaged_ends(bench: Bench) -> None:
     """To commit past it would lose its records; the message says where it is and what to do."""
     bench.reading(1)
