@@ -4,68 +4,60 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, replace
+from enum import Enum
 
-KINDS = (
-    "crash",
-    "crash_at",
-    "stop",
-    "freeze",
-    "freeze_at",
-    "cut",
-    "cut_at",
-    "cut_writes",
-    "cut_writes_at",
-    "lost_answers",
-    "outage",
-    "shuffle",
-    "shuffle_at",
-    "expel",
-    "expel_at",
-    "join",
-    "silent_loss",
-    "deaf",
-    "late_end",
-    "refused",
-    "abortable",
-    "unknown_end",
-    "retriable",
-    "twin",
-    "compaction",
-    "registry",
-    "clock",
-    "fallback",
-    "poison",
-    "flood",
-    "retention",
-    "state_loss",
-    "large",
-    "hang",
-    "skipped_markers",
-)
+
+class Effect(Enum):
+    """What a kind of fault does to what only a living instance knows: how its last transaction ended."""
+
+    NOTHING = "nothing"
+    ENDS = "ends"
+    """The instance may be gone before it has looked. Not where markers are skipped: nobody else mends what is lost."""
+    MOVES = "moves"
+    """Its partitions may be. A rebalance that takes nothing, or a refusal, is no such thing."""
+
+
+KINDS = {
+    "crash": Effect.ENDS,
+    "crash_at": Effect.ENDS,
+    "stop": Effect.ENDS,
+    "freeze": Effect.MOVES,
+    "freeze_at": Effect.MOVES,
+    "cut": Effect.MOVES,
+    "cut_at": Effect.MOVES,
+    "cut_writes": Effect.MOVES,
+    "cut_writes_at": Effect.MOVES,
+    "lost_answers": Effect.MOVES,
+    "outage": Effect.MOVES,
+    "shuffle": Effect.NOTHING,
+    "shuffle_at": Effect.NOTHING,
+    "expel": Effect.MOVES,
+    "expel_at": Effect.MOVES,
+    "join": Effect.MOVES,
+    "silent_loss": Effect.MOVES,
+    "deaf": Effect.MOVES,
+    "late_end": Effect.NOTHING,
+    "refused": Effect.NOTHING,
+    "abortable": Effect.NOTHING,
+    "unknown_end": Effect.NOTHING,
+    "retriable": Effect.NOTHING,
+    "twin": Effect.ENDS,
+    "compaction": Effect.NOTHING,
+    "registry": Effect.NOTHING,
+    "clock": Effect.NOTHING,
+    "fallback": Effect.NOTHING,
+    "poison": Effect.NOTHING,
+    "flood": Effect.ENDS,
+    "retention": Effect.NOTHING,
+    "state_loss": Effect.ENDS,
+    "large": Effect.NOTHING,
+    "hang": Effect.NOTHING,
+    "skipped_markers": Effect.NOTHING,
+}
 """Faults and odd circumstances; each seed has some of them (swarm testing, Groce et al. 2012)."""
 
-ENDING = {"crash", "crash_at", "stop", "twin", "flood", "state_loss"}
-"""Not where markers are skipped: nobody but a living instance knows what it has to mend."""
-
-MOVING = {
-    "freeze",
-    "freeze_at",
-    "cut",
-    "cut_at",
-    "cut_writes",
-    "cut_writes_at",
-    "lost_answers",
-    "outage",
-    "expel",
-    "expel_at",
-    "join",
-    "silent_loss",
-    "deaf",
-}
-"""What may take partitions away. A rebalance that takes nothing, or a refusal, is no such thing."""
-
 ALONE = 0.2
-"""The share of the seeds with forgotten markers in which nothing does: there offsets, too, may be what is forgotten."""
+"""The share of the seeds with forgotten markers in which nothing moves: there offsets, too, may be forgotten."""
 
 POINTS = (
     "after_poll",
@@ -131,7 +123,7 @@ class Scenario:
     @property
     def moves(self) -> bool:
         """Whether an instance may lose partitions before it has looked what became of its last transaction."""
-        return self.instances > 1 or self.rejoins > 0 or any(self.has(kind) for kind in MOVING)
+        return self.instances > 1 or self.rejoins > 0 or any(KINDS[kind] is Effect.MOVES for kind in self.kinds)
 
     def has(self, kind: str) -> bool:
         """Whether such faults visit it."""
@@ -144,7 +136,7 @@ def scenario_of(seed: int) -> Scenario:
     density = chance.choice((0.15, 0.3, 0.5))
     kinds = tuple(kind for kind in KINDS if chance.random() < density)
     if "skipped_markers" in kinds:
-        kinds = tuple(kind for kind in kinds if kind not in ENDING)
+        kinds = tuple(kind for kind in kinds if KINDS[kind] is not Effect.ENDS)
     drawn = Scenario(
         kinds=kinds,
         partitions=chance.choice((1, 2, 2, 3, 4)),
@@ -171,5 +163,7 @@ def scenario_of(seed: int) -> Scenario:
         rejoins=chance.choice((0.0, 0.0, 0.003)),
     )
     if "skipped_markers" in kinds and random.Random(f"alone {seed}").random() < ALONE:
-        return replace(drawn, kinds=tuple(kind for kind in kinds if kind not in MOVING), instances=1, rejoins=0.0)
+        return replace(
+            drawn, kinds=tuple(kind for kind in kinds if KINDS[kind] is not Effect.MOVES), instances=1, rejoins=0.0
+        )
     return drawn
