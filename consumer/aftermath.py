@@ -25,7 +25,7 @@ from consumer.attempt import MEMBERSHIP, Attempt, End
 from consumer.detached import detached
 from consumer.end_offsets import Place
 from consumer.endings import Endings, Loss, kept
-from consumer.ports import Standing, Transaction
+from consumer.ports import Settlement, Standing, Transaction
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -50,20 +50,6 @@ class Producers(Protocol):
 
     def back_off(self, tries: int) -> None:
         """Waits before the next try."""
-
-
-class Outcome(NamedTuple):
-    """How a transaction ended.
-
-    Attributes:
-        committed: Whether it is committed.
-        undone: Nor is the one before it, which was told to be.
-        postponed: As of a `Verdict`.
-    """
-
-    committed: bool
-    undone: bool
-    postponed: bool
 
 
 class Verdict(NamedTuple):
@@ -94,7 +80,7 @@ class Aftermath:
         """A transaction was committed, all of it promptly, soon after the one before: so all before it are well."""
         self._last = attempt
 
-    def of(self, attempt: Attempt, told: bool | None, *, thorough: bool) -> Outcome:
+    def of(self, attempt: Attempt, told: bool | None, *, thorough: bool) -> Settlement:
         """Makes sure how a transaction ended.
 
         Args:
@@ -110,7 +96,8 @@ class Aftermath:
                 before = self.verify(attempt, attempt.transaction.standing, thorough=thorough)
             self._last = attempt
             after = self.verify(None, standing, thorough=True)
-        return Outcome(committed and not after.undone, before.undone, before.postponed or after.postponed)
+        postponed = before.postponed or after.postponed
+        return Settlement(committed and not after.undone, undone=before.undone, postponed=postponed)
 
     def verify_quietly(self, standing: Standing | None) -> Verdict:
         """As `verify`: thorough only where something is open. Meant for when every marker had time to come."""
@@ -163,7 +150,7 @@ class Aftermath:
             return Verdict(undone=True)
         outputs = [output for output in last.transaction.outputs if output.place in loss.missing]
         # Records go with all offsets: the group refuses them where somebody else has a partition by now.
-        numbers = set() if loss.landed else loss.ours if outputs else loss.behind
+        numbers = loss.ours if outputs and not loss.landed else loss.behind
         under = last.transaction.standing
         if standing is not None and all(kept(last, standing, number) for number in numbers):
             under = standing

@@ -295,12 +295,12 @@ class Loop:
             self._restore_again(behind)
 
     def _restore_again(self, numbers: list[int]) -> None:
+        self._starting = [restored for restored in self._starting if restored.partition.number not in numbers]
         self.assignment.renew(numbers)
         self._restore(numbers)
 
     def _restore(self, numbers: list[int]) -> None:
         """Asks for the state of partitions that have none."""
-        self._starting = [restored for restored in self._starting if restored.partition.number not in numbers]
         self._restorer.request([self.assignment.partitions[number] for number in numbers])
 
     # --- one turn ---

@@ -228,9 +228,9 @@ class Transactor:
             log.info("producer_rebuilt", why="the end of a transaction was slow, or is not known")
             self.rebuild()
         healthy = brisk and end.prompt and end.error is not None and end.error.code() in REBALANCES
-        outcome = self._aftermath.of(attempt, end.committed, thorough=not healthy)
+        settlement = self._aftermath.of(attempt, end.committed, thorough=not healthy)
         self._ended_s = self._clock.monotonic()
-        return Settlement(outcome.committed, error, outcome.undone, outcome.postponed)
+        return settlement._replace(error=error)
 
     def _end_if_fenced(self, attempt: Attempt, end: End) -> None:
         now_s = self._clock.monotonic()  # the abort may have waited for the network: the age at the error is not enough
