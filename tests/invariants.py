@@ -246,14 +246,8 @@ class Found:
     def _check_actions(self) -> None:
         """Each action topic has the bytes of its decisions, in their order."""
         for decision, messages in self.actions.items():
-            published: dict[int, list[tuple[bytes | None, bytes | None]]] = defaultdict(list)
-            found: dict[int, list[tuple[bytes | None, bytes | None]]] = defaultdict(list)
-            for message, datum in self.decisions:
-                if datum["action_published"] and datum["decision"] == decision:
-                    published[partition_of(message)].append((message.key(), message.value()))
-            for message in messages:
-                found[partition_of(message)].append((message.key(), message.value()))
-            assert found == published, decision
+            published = [m for m, d in self.decisions if d["action_published"] and d["decision"] == decision]
+            assert by_partition(messages) == by_partition(published), decision
 
     def _check_profiles(self, expected: Mapping[int, oracle.Result]) -> None:
         latest: dict[tuple[int, bytes], bytes | None] = {}
@@ -286,6 +280,14 @@ def profile_datum(lead: Mapping[str, Any], group_id: str) -> dict[str, Any]:
     """The oracle's lead as a `LeadProfile`: ids become signed hashes."""
     ids = [int.from_bytes(xxhash.xxh3_64_digest(i.encode()), "big", signed=True) for i in lead["recent_event_ids"]]
     return {**lead, "group_id": group_id, "recent_event_ids": ids}
+
+
+def by_partition(messages: Iterable[Message]) -> dict[int, list[tuple[bytes | None, bytes | None]]]:
+    """The keys and values of each partition, in order."""
+    found: dict[int, list[tuple[bytes | None, bytes | None]]] = defaultdict(list)
+    for message in messages:
+        found[partition_of(message)].append((message.key(), message.value()))
+    return found
 
 
 def predicted(bundle: Path, rows: Sequence[oracle.Features]) -> NDArray[np.float64]:
