@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from typing import Any
 from tests.kafka import eventually
 
 READY_S = 40.0
+ENDS_S = 120.0
+"""For a service that first tries for as long as its transactions may take, beside brokers that are away."""
 
 
 class Scorer:
@@ -78,6 +80,13 @@ class Scorer:
         assert self._process is not None, "start() comes first"
         return self._process.wait(within_s)
 
+    def ended(self) -> tuple[int, str]:
+        """Waits for an end of its own accord; the exit code, and the reason on its last line."""
+        code = self.wait(ENDS_S)
+        last = self.log()[-1]
+        assert (last["event"], last["exit_code"]) == ("ended", code)
+        return code, last["reason"]
+
     def log(self) -> list[dict[str, Any]]:
         """The log lines since the last start."""
         text = self.log_path.read_bytes()[self._log_from :].decode()
@@ -124,9 +133,11 @@ class Scorer:
 
 
 @contextmanager
-def scorers(environ: Mapping[str, str], directory: Path, *instance_ids: str) -> Iterator[list[Scorer]]:
+def scorers(
+    environ: Mapping[str, str], directory: Path, *instance_ids: str, arguments: Sequence[str] = ()
+) -> Iterator[list[Scorer]]:
     """Instances with their ids, not started; what still runs at the end is killed."""
-    found = [Scorer(environ, instance_id, directory) for instance_id in instance_ids]
+    found = [Scorer(environ, instance_id, directory, *arguments) for instance_id in instance_ids]
     try:
         yield found
     finally:

@@ -9,7 +9,7 @@ from confluent_kafka import Producer, TopicPartition
 
 from tests.faults.scenario import CLEANUP_S, Scenario, cli
 from tests.faults.servers import FaultKafka, alter, scenario_on
-from tests.faults.test_outputs import delete, ended
+from tests.faults.test_outputs import delete
 from tests.invariants import Found, offset_of, partition_of
 from tests.kafka import eventually
 from tests.scorer import Scorer
@@ -63,7 +63,7 @@ def test_bytes_flipped_on_the_brokers_disk_are_noticed(fault_kafka: FaultKafka, 
     with scenario_on(fault_kafka, tmp_path, seed, "flipped") as scenario:
         scorer = scored(scenario)
         flip_a_byte(fault_kafka, scenario.settings.topics.profiles)
-        code, reason = ended(scorer.start(ready=False))
+        code, reason = scorer.start(ready=False).ended()
         assert code == 5
         assert "--rebuild-state" in reason
 
@@ -82,7 +82,7 @@ def test_damaged_events_are_not_passed_over(fault_kafka: FaultKafka, tmp_path: P
         before = scenario.topics.read(events)
         flip_a_byte(fault_kafka, events, number)
         scenario.simulate(EVENTS)
-        code, reason = ended(scorer.start(ready=False))
+        code, reason = scorer.start(ready=False).ended()
         assert code == 5
         found = re.search(rf"{re.escape(events)}-{number}: what is at offset (\d+) cannot be read", reason)
         assert found
@@ -107,23 +107,23 @@ def test_a_changelog_that_is_not_as_it_must_be_is_refused(fault_kafka: FaultKafk
         profiles = scenario.settings.topics.profiles
         scorer = scored(scenario)
         set_cleanup(scenario, "delete")
-        code, reason = ended(scorer.start(ready=False))
+        code, reason = scorer.start(ready=False).ended()
         assert code == 2
         assert f"{profiles}: cleanup.policy is delete, must be compact" in reason
         set_cleanup(scenario, "compact")
 
         stranger = scenario.scorer("b", LEAD_SCORER__KAFKA__GROUP_ID=f"{scenario.settings.kafka.group_id}-other")
-        code, reason = ended(stranger.start(ready=False))
+        code, reason = stranger.start(ready=False).ended()
         assert code == 5
         assert "the changelog is another group's" in reason
 
         delete(scenario, profiles)
-        code, reason = ended(scorer.start(ready=False))
+        code, reason = scorer.start(ready=False).ended()
         assert code == 2
         assert f"{profiles}: does not exist; `lead-scorer topics create`" in reason
 
         assert cli(scenario.environ, "topics", "create").returncode == 0
-        code, reason = ended(scorer.start(ready=False))
+        code, reason = scorer.start(ready=False).ended()
         assert code == 5
         assert "the profiles topic was recreated" in reason
         assert "--rebuild-state" in reason

@@ -13,7 +13,6 @@ from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 from tests.faults.scenario import DECISIONS, Scenario, cli, client
 from tests.faults.servers import PASSWORD, FaultKafka, scenario_on
 from tests.kafka import eventually
-from tests.scorer import Scorer
 
 EVENTS = 400
 SCORER = client(
@@ -34,14 +33,6 @@ def create(scenario: Scenario) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def ended(scorer: Scorer) -> tuple[int, str]:
-    """Waits for its end; the exit code, and the reason on its last line."""
-    code = scorer.wait(120)
-    last = scorer.log()[-1]
-    assert (last["event"], last["exit_code"]) == ("ended", code)
-    return code, last["reason"]
-
-
 def grant(admin: AdminClient, kind: ResourceType, name: str, *operations: AclOperation) -> None:
     """Lets the scorer do something."""
     pattern: Any = ResourcePatternType.LITERAL
@@ -58,10 +49,10 @@ def test_a_missing_dead_letter_topic_ends_the_service(fault_kafka: FaultKafka, t
         scorer = scenario.scorer("a", **client(transaction_timeout_ms=3000)).start()  # each try takes two thirds of it
         delete(scenario, letters)
         scenario.simulate(EVENTS)
-        code, reason = ended(scorer)
+        code, reason = scorer.ended()
         assert code == 2
         assert "lead-scorer topics create" in reason
-        code, reason = ended(scorer.start(ready=False))
+        code, reason = scorer.start(ready=False).ended()
         assert code == 2
         assert f"{letters}: does not exist; `lead-scorer topics create`" in reason
         create(scenario)
@@ -73,7 +64,7 @@ def test_a_right_that_is_missing_ends_the_service(fault_kafka: FaultKafka, tmp_p
     with scenario_on(fault_kafka, tmp_path, seed, "rights") as scenario:
         topics, admin = scenario.settings.topics, scenario.topics.admin
         scorer = scenario.scorer("a", LEAD_SCORER__KAFKA__BOOTSTRAP_SERVERS=fault_kafka.guarded, **SCORER)
-        assert ended(scorer.start(ready=False))[0] == 3
+        assert scorer.start(ready=False).ended()[0] == 3
 
         operation = AclOperation
         grant(admin, ResourceType.TOPIC, topics.events, operation.READ)
@@ -87,7 +78,7 @@ def test_a_right_that_is_missing_ends_the_service(fault_kafka: FaultKafka, tmp_p
         grant(admin, ResourceType.TRANSACTIONAL_ID, identity, operation.WRITE, operation.DESCRIBE)
         scorer.start()
         scenario.simulate(EVENTS)
-        code, reason = ended(scorer)
+        code, reason = scorer.ended()
         assert code == 3
         assert "dead letter topics" in reason
 

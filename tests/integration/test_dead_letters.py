@@ -121,11 +121,9 @@ def test_a_flood_ends_the_service_before_it_reaches_the_topic(running: Running) 
     assert producer.flush(10) == 0
     guard = {**environ, "LEAD_SCORER__DEAD_LETTERS__MAX_CONSECUTIVE": str(FLOOD)}
     with scorers(guard, scorer.log_path.parent, "a") as (guarded,):
-        guarded.start(ready=False)
-        assert guarded.wait() == 4
-        last = guarded.log()[-1]
-    assert (last["event"], last["exit_code"]) == ("ended", 4)
-    assert "dead-letters list" in last["reason"]
+        code, reason = guarded.start(ready=False).ended()
+    assert code == 4
+    assert "dead-letters list" in reason
     assert len(topics.read(settings.topics.dead_letters)) - letters == FLOOD
     assert topics.ends()[0] - topics.committed()[0] == 2 * FLOOD
     scorer.start()

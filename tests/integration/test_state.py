@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,15 @@ def stopped(namespace: Namespace, tmp_path: Path) -> Iterator[tuple[Scorer, Sett
         Topics(settings).wait_until_caught_up()
         assert scorer.stop() == 0
         yield scorer, settings, environ
+
+
+@contextmanager
+def rebuilding(stopped: Scorer, environ: dict[str, str]) -> Iterator[Scorer]:
+    """The same instance, rebuilding its state; at the end it stops cleanly."""
+    directory, arguments = stopped.log_path.parent, ("--rebuild-state",)
+    with scorers(environ, directory, stopped.instance_id, arguments=arguments) as (scorer,):
+        yield scorer.start()
+        assert scorer.stop() == 0
 
 
 def forget_offsets(settings: Settings) -> None:
@@ -77,20 +87,15 @@ def test_a_state_that_disagrees_is_refused_and_rebuilt_when_asked(
     """Exit code 5 names the cause and the command; with it every offset has one outcome and the profiles are right."""
     scorer, settings, environ = stopped
     harm(settings)
-    scorer.start(ready=False)
-    assert scorer.wait() == 5
-    last = scorer.log()[-1]
-    assert says in last["reason"]
-    assert "--rebuild-state" in last["reason"]
+    code, reason = scorer.start(ready=False).ended()
+    assert code == 5
+    assert says in reason
+    assert "--rebuild-state" in reason
 
-    rebuilding = Scorer(environ, "a", scorer.log_path.parent, "--rebuild-state").start()
-    try:
+    with rebuilding(scorer, environ) as rebuilt:
         simulate(environ, EVENTS, seed=2)
         Topics(settings).wait_until_caught_up()
-        assert rebuilding.events("state_rebuilt")
-        assert rebuilding.stop() == 0
-    finally:
-        rebuilding.close()
+    assert rebuilt.events("state_rebuilt")
     scorer.start()
     simulate(environ, EVENTS, seed=4)
     Topics(settings).wait_until_caught_up()
@@ -108,18 +113,14 @@ def test_what_retention_took_before_it_was_scored_is_told(stopped: tuple[Scorer,
     low = (committed[number] + ends[number]) // 2
     place = TopicPartition(events, number, low)
     topics.admin.delete_records([place])[place].result(10)
-    scorer.start(ready=False)
-    assert scorer.wait() == 5
+    code, reason = scorer.start(ready=False).ended()
+    assert code == 5
     lost = low - committed[number]
-    assert f"{lost} records were lost to retention" in scorer.log()[-1]["reason"]
+    assert f"{lost} records were lost to retention" in reason
 
-    rebuilding = Scorer(environ, "a", scorer.log_path.parent, "--rebuild-state").start()
-    try:
+    with rebuilding(scorer, environ) as rebuilt:
         topics.wait_until_caught_up()
-        (told,) = rebuilding.events("state_rebuilt")
-        assert rebuilding.stop() == 0
-    finally:
-        rebuilding.close()
+    (told,) = rebuilt.events("state_rebuilt")
     assert (told["partition"], told["never_scored"], told["source"]) == (number, lost, "changelog")
     assert told["unknown"]
     found = Found(settings)
@@ -148,15 +149,10 @@ def test_events_that_begin_a_new_life_are_all_scored(stopped: tuple[Scorer, Sett
     eventually(lambda: own.events not in topics.admin.list_topics(timeout=10).topics)
     eventually(lambda: cli(environ, "topics", "create").returncode == 0)
     simulate(environ, 2 * EVENTS, seed=5)
-    scorer.start(ready=False)
-    assert scorer.wait() == 5
+    assert scorer.start(ready=False).ended()[0] == 5
 
-    rebuilding = Scorer(environ, "a", scorer.log_path.parent, "--rebuild-state").start()
-    try:
+    with rebuilding(scorer, environ):
         topics.wait_until_caught_up()
-        assert rebuilding.stop() == 0
-    finally:
-        rebuilding.close()
     scorer.start()  # though the profiles of the first life, with higher offsets, are still in the changelog
     simulate(environ, 10, seed=6)
     topics.wait_until_caught_up()
