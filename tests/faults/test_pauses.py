@@ -56,7 +56,8 @@ def frozen_in_a_transaction_past_its_timeout(scenario: Scenario) -> None:
     with scenario.traffic():
         eventually(lambda: frozen(scorer), within_s=here(30))
         time.sleep(TRANSACTION_MS / 1000 + 1)  # this is the fault
-        eventually(lambda: scenario.hanging() == [])  # what of it had reached the brokers is aborted
+        scenario.topics.committed()  # answers once its offsets, which had reached the brokers, are aborted,
+        eventually(lambda: scenario.hanging() == [])  # and what had of its records
         scorer.signal(signal.SIGCONT)
         scenario.progress()
     assert scorer.events("transaction_aborted")
