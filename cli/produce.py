@@ -114,8 +114,8 @@ def file(
 ) -> None:
     """Write the events of a file.
 
-    A row that is no event is reported with its line number and left out; the others go through. The exit code is then
-    1. An event without an id gets one of its row and line: to import the same file again does no harm.
+    A row that is no event is reported with its line number and left out; others go through, and the exit code is 1.
+    An event without an id gets one of its row and line: to import the same file again does no harm.
     """
     from producer.importing import Format, Mapping, Summary, load_mapping, open_source
     from runtime.clock import SystemClock

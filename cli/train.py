@@ -172,7 +172,7 @@ def _require_extra() -> None:
 
     if missing := [name for name in _EXTRA if find_spec(name) is None]:
         raise ConfigurationError(
-            f"training needs {', '.join(missing)}, which the service does without: pip install 'lead-scorer[training]'"
+            f"training needs {', '.join(missing)}, which the service does without: pip install '.[training]'"
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from runtime.errors import ConfigurationError, FatalError, KafkaUnavailableError
+from runtime.kafka import RIGHTS
 
 _UNAUTHORISED = {
     "TOPIC_AUTHORIZATION_FAILED",
@@ -98,10 +99,7 @@ def _limit(error: str | None) -> Limit | None:
 
 UNAUTHORISED = Limit(
     3,
-    lambda error, _: KafkaUnavailableError(
-        f"not authorised: transactions abort with {error}. The principal needs Write on the decisions, profiles, "
-        "action and dead letter topics and on the transactional id, and Read on the events topic and the group"
-    ),
+    lambda error, _: KafkaUnavailableError(f"not authorised: transactions abort with {error}. {RIGHTS}"),
 )
 MISSING = Limit(
     3,

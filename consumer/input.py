@@ -16,6 +16,7 @@ from consumer.ports import Membership, RebalanceListener
 from consumer.records import Headers, Polled, Record, new
 from runtime.clock import Clock, SystemClock
 from runtime.errors import ConfigurationError, FatalError, KafkaUnavailableError, StateError
+from runtime.kafka import REFUSALS, RIGHTS
 from schemas.times import MAX_MS
 
 log = structlog.get_logger(__name__)
@@ -28,13 +29,6 @@ HOMELESS_S = 90.0
 _MEMBERSHIP = b"CGMDv2:"
 """How the client writes a membership; the generation follows, -1 before the group was joined."""
 
-_UNAUTHORISED = {
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-    KafkaError._AUTHENTICATION,
-    KafkaError.SASL_AUTHENTICATION_FAILED,
-}
 _GONE = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
 
 
@@ -264,8 +258,8 @@ class KafkaInput:
                 f"the Kafka client cannot go on: {error.str()}. `group.protocol` in kafka.client must be one that the "
                 "brokers know (consumer: from Kafka 4.0 on); else start again"
             )
-        elif code in _UNAUTHORISED:
-            raise KafkaUnavailableError(f"not authorised to read {self._topic}: {error.str()}. Check the ACLs")
+        elif code in REFUSALS:
+            raise KafkaUnavailableError(f"not authorised to read {self._topic}: {error.str()}. {RIGHTS}")
         elif code in _GONE:
             raise ConfigurationError(
                 f"{self._topic} is gone: {error.str()}. If it was deleted on purpose, `lead-scorer topics create`"

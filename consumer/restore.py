@@ -18,7 +18,8 @@ from consumer.ports import Restored
 from consumer.rebuild import Rebuilder
 from consumer.start import REBUILD_HINT, Changelog, Start, TopicIds, disagreement
 from runtime.clock import Clock
-from runtime.errors import FatalError, StateError
+from runtime.errors import FatalError, KafkaUnavailableError, StateError
+from runtime.kafka import REFUSALS, RIGHTS
 from schemas.codec import RegistryUnavailableError
 
 log = structlog.get_logger(__name__)
@@ -165,6 +166,15 @@ class BackgroundRestorer:
             partition.waits_at = found.offset
 
     def _attempt(self, partition: Partition, unwanted: Callable[[], bool]) -> Restored | None:
+        try:
+            return self._read(partition, unwanted)
+        except KafkaException as exception:
+            if exception.args[0].code() not in REFUSALS:
+                raise
+            where, error = f"partition {partition.number}", exception.args[0].str()
+            raise KafkaUnavailableError(f"not authorised to restore {where}: {error}. {RIGHTS}") from exception
+
+    def _read(self, partition: Partition, unwanted: Callable[[], bool]) -> Restored | None:
         start = self._offsets.start(partition.number)  # before the changelog's end is taken
         changelog = self._changelog.read(partition.number, unwanted)
         if changelog is None:
@@ -196,7 +206,8 @@ def _tell_of_open_transaction(number: int, waits: int) -> None:
         return
     waited_s = waits * RETRY_S
     late = waited_s >= LATE_S
-    next_step = "ask `kafka-transactions.sh find-hanging`" if late else "its owner or the broker ends it"
+    ask = "ask `kafka-transactions.sh find-hanging`, with the options that docs/reliability.md gives"
+    next_step = ask if late else "its owner or the broker ends it"
     (log.warning if late else log.info)(
         "restore_waits",
         partition=number,

@@ -160,6 +160,12 @@ REFUSALS = frozenset(
     }
 )
 
+#: For the operator; docs/configuration.md has the table.
+RIGHTS = (
+    "The principal needs Read on the events and profiles topics and the group, and Write on the decisions, profiles, "
+    "action and dead letter topics and on the transactional id"
+)
+
 
 def _unreachable(client: Admin, timeout_s: float) -> str:
     why = f" ({client.last_error.str()})" if client.last_error else ""

@@ -128,11 +128,11 @@ DEAD_LETTERS = Family(
 ERRORS = Family(
     "lead_scorer_errors_total",
     "counter",
-    "Faults by what was done about them: abort, the batch was redone; registry, the schema "
-    "registry was waited for; ownership_lost, a batch of revoked partitions was dropped; fenced, another instance took "
-    "over; record, one record was isolated; fatal, the process ended.",
-    "Single ones heal themselves. Steady abort: look at the brokers and the ACLs. fenced: two processes have one "
-    "kafka.instance_id.",
+    "Faults by what was done about them: abort, the batch was redone; registry, the schema registry was waited for; "
+    "ownership_lost, a batch of revoked partitions was dropped; fenced, another process took the transactional id, or "
+    "the transaction had timed out; record, one record was isolated; fatal, the process ended.",
+    "Single ones heal themselves. Steady abort: look at the brokers and the ACLs. fenced after a pause: the "
+    "transaction had timed out; twice within a minute: two processes have one kafka.instance_id.",
     {"kind": ERROR_KINDS},
 )
 TRANSACTIONS = Family(

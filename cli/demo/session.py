@@ -155,7 +155,7 @@ def _perform(
 def _model(settings: Settings, folder: Path, seed: int, steps: Steps) -> tuple[TrainedModel | None, str]:
     """The champion, or why there is none."""
     if missing := model.missing_libraries():
-        without = f"{', '.join(missing)} not installed (pip install 'lead-scorer[training]')"
+        without = f"{', '.join(missing)} not installed (pip install '.[training]')"
         steps.begin("no model")
         steps.end("model", f"none, the rules score: {without}")
         return None, without

@@ -60,7 +60,7 @@ def test_a_missing_dead_letter_topic_ends_the_service(fault_kafka: FaultKafka, t
 
 
 def test_a_right_that_is_missing_ends_the_service(fault_kafka: FaultKafka, tmp_path: Path, seed: int) -> None:
-    """Exit 3, at start and where only the dead letters may not be written; the reason lists what is needed."""
+    """Exit 3: at start, where only the dead letters may not be written, where only the state may not be read."""
     with scenario_on(fault_kafka, tmp_path, seed, "rights") as scenario:
         topics, admin = scenario.settings.topics, scenario.topics.admin
         scorer = scenario.scorer("a", LEAD_SCORER__KAFKA__BOOTSTRAP_SERVERS=fault_kafka.guarded, **SCORER)
@@ -68,7 +68,7 @@ def test_a_right_that_is_missing_ends_the_service(fault_kafka: FaultKafka, tmp_p
 
         operation = AclOperation
         grant(admin, ResourceType.TOPIC, topics.events, operation.READ)
-        grant(admin, ResourceType.TOPIC, topics.profiles, operation.READ, operation.WRITE)
+        grant(admin, ResourceType.TOPIC, topics.profiles, operation.WRITE)
         for decision in DECISIONS:
             grant(admin, ResourceType.TOPIC, topics.action(decision), operation.WRITE)
         grant(admin, ResourceType.TOPIC, topics.decisions, operation.WRITE)
@@ -83,4 +83,13 @@ def test_a_right_that_is_missing_ends_the_service(fault_kafka: FaultKafka, tmp_p
         assert "dead letter topics" in reason
 
         grant(admin, ResourceType.TOPIC, topics.dead_letters, operation.WRITE)
+        scorer.start()
+        scenario.topics.wait_until_caught_up()
+        assert scorer.stop() == 0
+        code, reason = scorer.start(ready=False).ended()
+        assert code == 3
+        assert "not authorised to restore" in reason
+        assert "Read on the events and profiles topics" in reason
+
+        grant(admin, ResourceType.TOPIC, topics.profiles, operation.READ)
         scenario.check(scorer.start())

@@ -24,7 +24,7 @@ def test_without_the_extra_the_rules_score(tmp_path: Path, monkeypatch: pytest.M
     with console.capture() as capture:
         trained, without = session._model(Settings(), tmp_path, 1, session.Steps(console, SystemClock(), Ending()))
     assert trained is None
-    assert without == "sklearn not installed (pip install 'lead-scorer[training]')"
+    assert without == "sklearn not installed (pip install '.[training]')"
     assert "none, the rules score: sklearn not installed" in capture.get()
 
 

@@ -110,12 +110,12 @@ def test_without_a_model_there_is_no_outage_and_all_is_well() -> None:
         state=state((3, sample(10.0, 0, 3, fallbacks={"no_model": 3})), sent=3, model=None),
         outage=Outage(Plan(3, 1.0, 0.0, 1.0)),
         audit=audit_of(*(decision(n, by="RULES") for n in range(3))),
-        without_model="sklearn not installed (pip install 'lead-scorer[training]')",
+        without_model="sklearn not installed (pip install '.[training]')",
     )
     assert problems(told) == []
     text = printed(told)
     assert "none: there is no model" in text
-    assert "lead-scorer[training]" in text
+    assert ".[training]" in text
 
 
 def test_a_run_without_outage_says_why() -> None:

@@ -67,7 +67,7 @@ def test_without_the_extra_training_says_how_to_get_it(monkeypatch: pytest.Monke
     error = refusal("--snapshot", "s.csv")
     assert isinstance(error, ConfigurationError)
     assert "needs skl2onnx" in str(error)
-    assert "pip install 'lead-scorer[training]'" in str(error)
+    assert "pip install '.[training]'" in str(error)
 
 
 def test_a_snapshot_becomes_the_champion() -> None:

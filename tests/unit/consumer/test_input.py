@@ -498,8 +498,8 @@ def test_a_partition_whose_seek_waits_is_not_resumed_with_the_others(bench: Benc
     [
         (KafkaError._AUTO_OFFSET_RESET, StateError, 5, "--rebuild-state"),
         (KafkaError.OFFSET_OUT_OF_RANGE, StateError, 5, "lost to retention"),
-        (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaUnavailableError, 3, "ACLs"),
-        (KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaUnavailableError, 3, "ACLs"),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaUnavailableError, 3, "The principal needs Read"),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaUnavailableError, 3, "The principal needs Read"),
         (KafkaError._AUTHENTICATION, KafkaUnavailableError, 3, "not authorised"),
         (KafkaError._FATAL, FatalError, 1, "cannot go on.*group.protocol"),
         (KafkaError.UNKNOWN_TOPIC_OR_PART, ConfigurationError, 2, "topics create"),

@@ -16,6 +16,7 @@ from consumer.offsets import GroupOffsets
 from consumer.ports import Restored
 from consumer.restore import BackgroundRestorer
 from consumer.start import Changelog, Start, TopicIds
+from runtime.errors import FatalError, KafkaUnavailableError
 from tests.kafka import eventually
 from tests.unit.consumer.fakes import FakeClock
 
@@ -28,6 +29,7 @@ class Bench:
     def __init__(self) -> None:
         self.open: set[int] = set()
         self.away: set[int] = set()
+        self.refused: set[int] = set()
         self.clock = FakeClock()
         self.read_numbers: list[int] = []
         self.seconds: list[float] = []
@@ -39,6 +41,8 @@ class Bench:
     def start(self, number: int) -> Start:
         if number in self.away:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        if number in self.refused:
+            raise KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
         return Start("events", number, 0, IDS.to_metadata(), 0, 9)
 
     def committed_without_pending(self, numbers: list[int]) -> list[TopicPartition]:
@@ -109,6 +113,22 @@ def test_a_partition_that_cannot_be_asked_holds_up_itself_alone(bench: Bench) ->
     bench.away.clear()
     bench.clock.sleep(restore.RETRY_S_MAX)
     eventually(lambda: bench.restored() == [2, 3, 1])
+
+
+def test_a_right_that_is_missing_ends_the_service(bench: Bench) -> None:
+    """No waiting brings it: exit code 3, and the rights that are needed."""
+    bench.refused = {1}
+    bench.restorer.request([Partition(1)])
+    found: list[Restored | FatalError] = []
+
+    def told() -> bool:
+        found.extend(bench.restorer.finished())
+        return bool(found)
+
+    eventually(told)
+    (error,) = found
+    assert isinstance(error, KafkaUnavailableError)
+    assert "Read on the events and profiles topics" in str(error)
 
 
 def test_a_long_wait_is_told_ever_more_rarely_and_what_to_do(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
