@@ -83,9 +83,8 @@ def replay(
     """Sends the chosen dead letters back to the topic and partition they came from.
 
     They are counted first. Doing it twice is harmless: the scorer drops the second as a duplicate, as long as the id is
-    among the lead's last `state.dedup_window`. What becomes of a record is found by the place that is printed: it is the
-    `decision_id` of its decision; one that fails again is a dead letter again, which `list` shows with where it was
-    replayed from.
+    among the lead's last `state.dedup_window`. The place that is printed is the `decision_id` of a record's decision;
+    one that fails again is a dead letter again, which `list` shows with where it was replayed from.
     """
     settings, selection = settings_of(ctx), _selection(reason, partition, offset, since, until)
     ready, unfit = dict[str, tuple[str, int]](), list[str]()

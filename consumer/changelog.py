@@ -114,7 +114,8 @@ class ChangelogReader:
         if group_id != self._group_id:
             raise StateError(
                 f"the changelog is another group's: {where} belongs to {group_id!r}, this is {self._group_id!r}. "
-                "Give each group its own topics.profiles, or start with the group_id that wrote it"
+                "Give each group its own topics.profiles (`lead-scorer topics create` makes it), or start with the "
+                "group_id that wrote it"
             )
         if recorded_id != lead_id:
             changelog.unreadable[lead_id] = f"{where}: its key is not its lead"

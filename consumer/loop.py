@@ -51,6 +51,9 @@ REVOKE_WAIT_S = 45.0
 AWAIT_SLICE_S = 1.0
 SILENT_S_MAX = 5.0
 """An instance without records commits an offset again so often, and so learns that another one has its id."""
+RENEW_S = 15.0
+"""An instance without partitions has nothing to commit: it takes its id anew so often, and so another one that has the
+same id learns of it."""
 QUIET_S = 1.0
 """After so long without a transaction the last one is verified: its markers have come by then, or were forgotten."""
 TOO_LARGE = "MSG_SIZE_TOO_LARGE"
@@ -438,6 +441,7 @@ class Loop:
             return
         batch = self._open or self._offsets_only()
         if batch is None:
+            self._renew_id()
             return
         if self._open is not None and not self._gathered and batch.limit is None:
             self._advance_past_ends(batch)  # past a limit records were dropped: their end is not ours
@@ -510,6 +514,17 @@ class Loop:
         batch.next_offsets[active[0].number] = active[0].next_offset
         self._membership = None  # that of the batch before may be an old one
         return batch
+
+    def _renew_id(self) -> None:
+        """Of two instances with one id, one of them without partitions, the other one is fenced by this until it ends.
+
+        Not while the group is away: what would be begun then, the healing would have to wait for.
+        """
+        now_s = self._clock.monotonic()
+        if self.assignment.partitions or now_s - self._submitted_s < RENEW_S or self._source.membership() is None:
+            return
+        self._submitted_s = now_s
+        self._in_flight = _InFlight(self._new_batch(), self._transactions.renew(), now_s)
 
     def _start_offsets(self) -> Batch:
         """What must be committed before a new partition is read; a rebuilt one has a transaction of its own."""

@@ -76,6 +76,13 @@ class Transactions(Protocol):
             A settlement of nothing: committed, or undone.
         """
 
+    def renew(self) -> Future[Settlement]:
+        """Takes the transactional id anew, which tells another instance that has it at its next transaction.
+
+        Returns:
+            A settlement of nothing.
+        """
+
     def give_up_stuck(self) -> None:
         """Asked now and then while one is under way: sees to it that it settles even if the client never comes back."""
 

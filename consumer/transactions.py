@@ -143,6 +143,10 @@ class Transactor:
         """Makes sure of the last transaction that was committed, on a thread of its own."""
         return detached(THREAD, partial(self._verify, standing, everywhere))
 
+    def renew(self) -> Future[Settlement]:
+        """Takes the transactional id anew, on a thread of its own."""
+        return detached(THREAD, self._renew)
+
     def give_up_stuck(self) -> None:
         """Stops waiting for calls of the client that have not come back for long.
 
@@ -209,6 +213,10 @@ class Transactor:
         else:
             verdict = self._aftermath.verify(None, standing, thorough=False)
         return Settlement(not verdict.undone, undone=verdict.undone, postponed=verdict.postponed)
+
+    def _renew(self) -> Settlement:
+        self.rebuild()
+        return Settlement(committed=True)
 
     def _settlement(self, attempt: Attempt, end: End) -> Settlement:
         """Makes sure how the transaction ended, whatever it takes."""

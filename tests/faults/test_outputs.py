@@ -60,9 +60,13 @@ def test_a_missing_dead_letter_topic_ends_the_service(fault_kafka: FaultKafka, t
 
 
 def test_a_right_that_is_missing_ends_the_service(fault_kafka: FaultKafka, tmp_path: Path, seed: int) -> None:
-    """Exit 3: at start, where only the dead letters may not be written, where only the state may not be read."""
+    """Exit 3: at start, where only the state may not be read, where only the dead letters may not be written."""
     with scenario_on(fault_kafka, tmp_path, seed, "rights") as scenario:
         topics, admin = scenario.settings.topics, scenario.topics.admin
+        free = scenario.scorer("a").start()
+        scenario.simulate(EVENTS)
+        scenario.topics.wait_until_caught_up()
+        assert free.stop() == 0
         scorer = scenario.scorer("a", LEAD_SCORER__KAFKA__BOOTSTRAP_SERVERS=fault_kafka.guarded, **SCORER)
         assert scorer.start(ready=False).ended()[0] == 3
 
@@ -76,6 +80,12 @@ def test_a_right_that_is_missing_ends_the_service(fault_kafka: FaultKafka, tmp_p
         grant(admin, ResourceType.GROUP, scenario.settings.kafka.group_id, operation.READ)
         identity = f"{scenario.settings.kafka.group_id}-a"
         grant(admin, ResourceType.TRANSACTIONAL_ID, identity, operation.WRITE, operation.DESCRIBE)
+        code, reason = scorer.start(ready=False).ended()
+        assert code == 3
+        assert "not authorised to restore" in reason
+        assert "Read on the events and profiles topics" in reason
+
+        grant(admin, ResourceType.TOPIC, topics.profiles, operation.READ)
         scorer.start()
         scenario.simulate(EVENTS)
         code, reason = scorer.ended()
@@ -83,13 +93,4 @@ def test_a_right_that_is_missing_ends_the_service(fault_kafka: FaultKafka, tmp_p
         assert "dead letter topics" in reason
 
         grant(admin, ResourceType.TOPIC, topics.dead_letters, operation.WRITE)
-        scorer.start()
-        scenario.topics.wait_until_caught_up()
-        assert scorer.stop() == 0
-        code, reason = scorer.start(ready=False).ended()
-        assert code == 3
-        assert "not authorised to restore" in reason
-        assert "Read on the events and profiles topics" in reason
-
-        grant(admin, ResourceType.TOPIC, topics.profiles, operation.READ)
         scenario.check(scorer.start())

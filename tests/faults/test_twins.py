@@ -50,3 +50,9 @@ def test_of_two_with_one_id_exactly_one_stays(beside: Beside) -> None:
     """Under load and idle alike: one ends with 6 and says what to do, the other goes on as if it were alone."""
     acts = {"twins under load": twins_under_load, "twins idle": twins_idle}
     beside(acts, ENVIRON | client(session_timeout_ms=SESSION_MS))
+
+
+def test_of_two_with_one_id_one_stays_where_only_one_has_partitions(beside: Beside) -> None:
+    """The one without commits nothing by which it would learn of the other; it takes the id anew now and then."""
+    acts = {"twins without a partition": twins_idle}
+    beside(acts, ENVIRON | {"LEAD_SCORER__TOPICS__PARTITIONS": "1"} | client(session_timeout_ms=SESSION_MS))

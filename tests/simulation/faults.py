@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
@@ -62,10 +63,11 @@ class Fleet:
         ]
 
     def rivals_at_work(self) -> bool:
-        """Whether two with one id have partitions: one of them will have to go."""
+        """Whether of two with one id one has partitions at least: one of them will have to go."""
         owners = {self._cluster.group.owner_of(n) for n in range(self._cluster.scenario.partitions)}
-        working = [instance.letter for instance in self.alive() if instance.process in owners]
-        return len(working) > len(set(working))
+        working = {instance.letter for instance in self.alive() if instance.process in owners}
+        alive = Counter(instance.letter for instance in self.alive())
+        return any(alive[letter] > 1 for letter in working)
 
     def stop_all(self) -> None:
         """SIGTERM to all, and nobody starts them again."""

@@ -545,6 +545,12 @@ def state_kept_after_it_was_undone(patch: Patch) -> None:
     _around(patch, Transactor, "_settlement", settlement)
 
 
+@mutant("twin")
+def twins_without_partitions_stay(patch: Patch) -> None:
+    """An instance without partitions never takes its id anew."""
+    patch.setattr(Loop, "_renew_id", lambda _: None)
+
+
 @mutant("skipped_markers")
 def nobody_looks_without_partitions(patch: Patch) -> None:
     """The last transaction is verified by the next one alone, and after partitions were given up there is none."""

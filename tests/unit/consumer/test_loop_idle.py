@@ -8,7 +8,7 @@ from typing import Any
 
 from consumer.aborts import Aborts
 from consumer.dead_letters import Guard
-from consumer.loop import SILENT_S_MAX, Loop
+from consumer.loop import RENEW_S, SILENT_S_MAX, Loop
 from consumer.ports import Settlement, Standing, Transaction
 from consumer.records import Polled
 from scoring.stream_gates import StreamGates
@@ -23,14 +23,17 @@ class Idle:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.submitted: list[Transaction] = []
+        self.member: Any = MEMBERSHIP
+        self.renewed = 0
         source: Any = SimpleNamespace(
-            poll=lambda *_: Polled([], {}), membership=lambda: MEMBERSHIP, owned=lambda: {3}, rewind=lambda _: None
+            poll=lambda *_: Polled([], {}), membership=lambda: self.member, owned=lambda: {3}, rewind=lambda _: None
         )
         anything: Any = SimpleNamespace(
             give_up_stuck=lambda: None,
             finished=list,
             submit=self._submit,
             verify=self._verify,
+            renew=self._renew,
             add_to=lambda *_: None,
             changelog=lambda _: [],
             limit=lambda: 100,
@@ -64,6 +67,10 @@ class Idle:
         self.submitted.append(transaction)
         return self._verify(everywhere=True)
 
+    def _renew(self) -> Future[Settlement]:
+        self.renewed += 1
+        return self._verify(everywhere=True)
+
     def _verify(self, _: object = None, *, everywhere: bool) -> Future[Settlement]:
         assert everywhere
         future: Future[Settlement] = Future()
@@ -89,3 +96,26 @@ def test_without_partitions_there_is_nothing_to_commit() -> None:
     idle.clock.sleep(SILENT_S_MAX)
     idle.turn()
     assert idle.submitted == []
+
+
+def test_without_partitions_it_takes_its_id_anew() -> None:
+    """Once in a while: another one with its id, which has all partitions, would never hear of it otherwise."""
+    idle = Idle()
+    idle.turn()
+    assert idle.renewed == 0
+    for count in (1, 2):
+        idle.clock.sleep(RENEW_S)
+        idle.turn()
+        assert idle.renewed == count
+    assert idle.submitted == []
+
+
+def test_with_partitions_or_without_a_group_it_leaves_its_id_alone() -> None:
+    """With them its transactions do it; and what is begun while the group is away the healing would wait for."""
+    owner, away = Idle(), Idle()
+    owner.own()
+    away.member = None
+    for idle in (owner, away):
+        idle.clock.sleep(RENEW_S)
+        idle.turn()
+        assert idle.renewed == 0

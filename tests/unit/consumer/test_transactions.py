@@ -538,6 +538,15 @@ def test_verifying_what_is_well_costs_one_request(bench: Bench) -> None:
     assert bench.calls == ["without_pending"]
 
 
+def test_the_id_is_taken_anew(bench: Bench) -> None:
+    """By another producer, which is the next transaction's."""
+    bench.opened()
+    assert bench.transactor.renew().result(timeout=10) == COMMITTED
+    assert bench.calls == ["init"]
+    assert bench.run() == COMMITTED
+    assert [bool(producer.produced) for producer in bench.producers] == [False, True]
+
+
 def test_after_a_silence_what_is_well_needs_no_look_at_its_records(bench: Bench) -> None:
     """Nothing hangs: every marker has come."""
     bench.opened().run()
