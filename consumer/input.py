@@ -26,6 +26,7 @@ UNTOLD_S = 3.0
 HOMELESS_S = 90.0
 """A client that hears of no assignment for so long is replaced, the next one after twice as long. Longer than
 `max.poll.interval.ms`, for which a rebalance may wait for other members."""
+ASK_S = 1.0
 _MEMBERSHIP = b"CGMDv2:"
 """How the client writes a membership; the generation follows, -1 before the group was joined."""
 
@@ -40,8 +41,9 @@ class KafkaInput:
     even if a seek has come before it (librdkafka#2256): what was written in between would never be read. So a partition
     is sought only once it was heard of, be it by a record or by its end; it is paused then, and resumed with the seek.
 
-    A client that lost its partitions while its coordinator was away may never look for it again, and says nothing
-    (seen with confluent-kafka 2.16, once in some 30 restarts of a lone broker on a busy machine): it is replaced.
+    A client whose session ended while its coordinator was away may never look for it again, and says nothing (seen with
+    confluent-kafka 2.16, once in some 30 restarts of a lone broker on a busy machine): it is replaced. That it lost its
+    partitions it tells; where it had none, that it is no member any more.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class KafkaInput:
         self._joined_s: float | None = None
         self._homeless_since_s = self._clock.monotonic()
         self._patience_s = HOMELESS_S
+        self._asked_s = 0.0
         self._seeks: dict[int, int] = {}
         self._heard_of: set[int] = set()
         self._started: set[int] = set()
@@ -77,7 +80,7 @@ class KafkaInput:
             return hear
 
         def assigned(numbers: list[int]) -> None:
-            self._told, self._patience_s = True, HOMELESS_S
+            self._told, self._patience_s, self._homeless_since_s = True, HOMELESS_S, self._clock.monotonic()
             ends = [TopicPartition(self._topic, number, OFFSET_END) for number in numbers]
             own.incremental_assign(ends)
             # A partition that was taken away while it was paused is still paused: nothing would be heard of it.
@@ -88,6 +91,7 @@ class KafkaInput:
         def revoked(numbers: list[int]) -> None:
             listener.revoked(numbers)
             self._forget(numbers)
+            self._homeless_since_s = self._clock.monotonic()
 
         def lost(numbers: list[int]) -> None:
             listener.lost(numbers)
@@ -150,14 +154,27 @@ class KafkaInput:
         self._begin_anew()
 
     def _replace_if_homeless(self) -> None:
+        if self._told and self._is_at_home():
+            return
         waited_s = self._clock.monotonic() - self._homeless_since_s
-        if self._told or waited_s < self._patience_s or self.owned():
+        if waited_s < self._patience_s or self.owned():
             return
         log.error("assignment_missing", waited_s=round(waited_s), next="joins the group with a new client")
         self._patience_s *= 2
         old = self._consumer
         self._begin_anew()
         Thread(target=old.close, name="abandoned-consumer", daemon=True).start()  # which may take for ever
+
+    def _is_at_home(self) -> bool:
+        """Whether it has partitions, whose loss it would hear of, or is a member without: asked once a second."""
+        now_s = self._clock.monotonic()
+        if self._started or now_s - self._asked_s < ASK_S:
+            return True
+        self._asked_s = now_s
+        member = bool(self._consumer.memberid()) or bool(self.owned())
+        if member:
+            self._homeless_since_s = now_s
+        return member
 
     def _begin_anew(self) -> None:
         assert self._listener is not None, "subscribe() comes first"

@@ -120,6 +120,7 @@ class Loop:
         self._polled_s = 0.0
         self._open: Batch | None = None
         self._in_flight: _InFlight | None = None
+        self._renewal: Future[None] | None = None
         self._aborts = 0
         self._unsure = False
         """Whether the last transaction may have been lost with the partitions."""
@@ -185,7 +186,7 @@ class Loop:
             self._settle()
             if self._aborts and not self._postponed:
                 return False  # dropped: whoever is next reads it again
-        return not self._aborts
+        return not self._aborts or not self.assignment.partitions  # else others do it again
 
     def _may_go_on(self, deadline_s: float) -> bool:
         """Waits before what could not be made good is verified again; False if that would be too late."""
@@ -433,7 +434,7 @@ class Loop:
         return bool(self._gathered or self._open is not None)
 
     def _transact(self) -> None:
-        if self._look_back():
+        if self._renewing() or self._look_back():
             return
         if self._starting:  # first, or new partitions would wait until the others' backlog is drained
             if self._take_membership():
@@ -516,15 +517,21 @@ class Loop:
         return batch
 
     def _renew_id(self) -> None:
-        """Of two instances with one id, one of them without partitions, the other one is fenced by this until it ends.
-
-        Not while the group is away: what would be begun then, the healing would have to wait for.
-        """
+        """Fences another instance with this id until that ends: one without partitions would never hear of it."""
         now_s = self._clock.monotonic()
-        if self.assignment.partitions or now_s - self._submitted_s < RENEW_S or self._source.membership() is None:
+        if self.assignment.active() or now_s - self._submitted_s < RENEW_S or self._source.membership() is None:
             return
         self._submitted_s = now_s
-        self._in_flight = _InFlight(self._new_batch(), self._transactions.renew(), now_s)
+        self._renewal = self._transactions.renew()
+
+    def _renewing(self) -> bool:
+        """Whether the id is just taken anew: then no transaction can begin. Nothing else waits for it."""
+        if self._renewal is None:
+            return False
+        if self._renewal.done():
+            renewal, self._renewal = self._renewal, None
+            renewal.result()  # or what ends the service
+        return self._renewal is not None
 
     def _start_offsets(self) -> Batch:
         """What must be committed before a new partition is read; a rebuilt one has a transaction of its own."""

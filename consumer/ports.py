@@ -76,11 +76,11 @@ class Transactions(Protocol):
             A settlement of nothing: committed, or undone.
         """
 
-    def renew(self) -> Future[Settlement]:
-        """Takes the transactional id anew, which tells another instance that has it at its next transaction.
+    def renew(self) -> Future[None]:
+        """Tries to take the transactional id anew; another instance that has it learns so at its next transaction.
 
         Returns:
-            A settlement of nothing.
+            Done within seconds, whether or not Kafka answered; or the `FatalError` that ends the service.
         """
 
     def give_up_stuck(self) -> None:

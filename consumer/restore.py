@@ -19,13 +19,15 @@ from consumer.rebuild import Rebuilder
 from consumer.start import REBUILD_HINT, Changelog, Start, TopicIds, disagreement
 from runtime.clock import Clock
 from runtime.errors import FatalError, KafkaUnavailableError, StateError
-from runtime.kafka import REFUSALS, RIGHTS
+from runtime.kafka import RIGHTS, UNAUTHORISED
 from schemas.codec import RegistryUnavailableError
 
 log = structlog.get_logger(__name__)
 
 RETRY_S = 0.5
 RETRY_S_MAX = 5.0
+UNAUTHORISED_MAX = 3
+"""So often in a row: what was granted just now not every broker knows yet."""
 LATE_S = 30.0
 """By then the broker has ended every transaction that it knows: `transaction.timeout.ms` is 15 s."""
 
@@ -130,10 +132,9 @@ class BackgroundRestorer:
         def unwanted() -> bool:
             return self._stop.is_set() or partition.dropped
 
-        failures, again_s = request.failures.get(partition.number, (0, 0.0))
         if unwanted():
             return True
-        if self._clock.monotonic() < again_s:
+        if self._clock.monotonic() < request.failures.get(partition.number, (0, 0.0))[1]:
             return False
         try:
             result = self._attempt(partition, unwanted)
@@ -144,11 +145,7 @@ class BackgroundRestorer:
         except FatalError as error:
             self._results.put(error)
         except (KafkaException, RegistryUnavailableError, _OvertakenError) as exception:
-            log.warning("restore_failed", partition=partition.number, error=str(exception), next="tries again")
-            wait_s = min(RETRY_S_MAX, RETRY_S * 2 ** min(failures, 10))
-            request.failures[partition.number] = failures + 1, self._clock.monotonic() + wait_s
-            self._note_where_it_waits(partition)
-            return False
+            return self._failed(partition, request, exception)
         except Exception as error:
             log.exception("restore_failed", partition=partition.number)
             self._results.put(FatalError(f"restore of partition {partition.number} failed: {error!r}"))
@@ -156,6 +153,23 @@ class BackgroundRestorer:
             if result is not None:
                 self._results.put(result)
         return True
+
+    def _failed(self, partition: Partition, request: _Request, exception: Exception) -> bool:
+        """Whether there is no use in trying again."""
+        failures = request.failures.get(partition.number, (0, 0.0))[0]
+        if failures + 1 >= UNAUTHORISED_MAX and _unauthorised(exception):
+            self._results.put(
+                KafkaUnavailableError(
+                    f"not authorised to restore partition {partition.number}: {exception}. {RIGHTS}; `--rebuild-state` "
+                    "also Read on the decisions and dead letter topics"
+                )
+            )
+            return True
+        log.warning("restore_failed", partition=partition.number, error=str(exception), next="tries again")
+        wait_s = min(RETRY_S_MAX, RETRY_S * 2 ** min(failures, 10))
+        request.failures[partition.number] = failures + 1, self._clock.monotonic() + wait_s
+        self._note_where_it_waits(partition)
+        return False
 
     def _note_where_it_waits(self, partition: Partition) -> None:
         """For the lag, which grows meanwhile."""
@@ -166,15 +180,6 @@ class BackgroundRestorer:
             partition.waits_at = found.offset
 
     def _attempt(self, partition: Partition, unwanted: Callable[[], bool]) -> Restored | None:
-        try:
-            return self._read(partition, unwanted)
-        except KafkaException as exception:
-            if exception.args[0].code() not in REFUSALS:
-                raise
-            where, error = f"partition {partition.number}", exception.args[0].str()
-            raise KafkaUnavailableError(f"not authorised to restore {where}: {error}. {RIGHTS}") from exception
-
-    def _read(self, partition: Partition, unwanted: Callable[[], bool]) -> Restored | None:
         start = self._offsets.start(partition.number)  # before the changelog's end is taken
         changelog = self._changelog.read(partition.number, unwanted)
         if changelog is None:
@@ -198,6 +203,10 @@ class BackgroundRestorer:
         if rebuilt is None:
             return None
         return Restored(partition, {}, rebuilt.next_offset, new=True, rewrite=rebuilt.profiles)
+
+
+def _unauthorised(exception: Exception) -> bool:
+    return isinstance(exception, KafkaException) and exception.args[0].code() in UNAUTHORISED
 
 
 def _tell_of_open_transaction(number: int, waits: int) -> None:

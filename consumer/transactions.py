@@ -111,9 +111,8 @@ class Transactor:
             try:
                 self._take_over()
             except KafkaException as exception:
+                _raise_if_refused(exception)
                 error: KafkaError = exception.args[0]
-                if error.code() in REFUSALS:
-                    raise KafkaUnavailableError(f"not authorised for transactions: {error.str()}") from exception
                 if error.code() == KafkaError.INVALID_TRANSACTION_TIMEOUT:
                     timeout_ms = round(1000 * self._fencing.timeout_s)
                     raise ConfigurationError(
@@ -143,8 +142,8 @@ class Transactor:
         """Makes sure of the last transaction that was committed, on a thread of its own."""
         return detached(THREAD, partial(self._verify, standing, everywhere))
 
-    def renew(self) -> Future[Settlement]:
-        """Takes the transactional id anew, on a thread of its own."""
+    def renew(self) -> Future[None]:
+        """Tries to take the transactional id anew, on a thread of its own; else the present producer stays."""
         return detached(THREAD, self._renew)
 
     def give_up_stuck(self) -> None:
@@ -214,9 +213,12 @@ class Transactor:
             verdict = self._aftermath.verify(None, standing, thorough=False)
         return Settlement(not verdict.undone, undone=verdict.undone, postponed=verdict.postponed)
 
-    def _renew(self) -> Settlement:
-        self.rebuild()
-        return Settlement(committed=True)
+    def _renew(self) -> None:
+        try:
+            self._take_over()
+        except (KafkaException, ConfigurationError) as exception:  # the latter too where threads or files are short
+            _raise_if_refused(exception)
+            log.info("id_not_renewed", error=str(exception), next="tries again in a while")
 
     def _settlement(self, attempt: Attempt, end: End) -> Settlement:
         """Makes sure how the transaction ended, whatever it takes."""
@@ -256,10 +258,8 @@ class Transactor:
             try:
                 self._take_over()
             except KafkaException as exception:
-                error: KafkaError = exception.args[0]
-                if error.code() in REFUSALS:
-                    raise KafkaUnavailableError(f"not authorised for transactions: {error.str()}") from exception
-                log.warning("producer_rebuild_failed", error=error.name(), next="tries again")
+                _raise_if_refused(exception)
+                log.warning("producer_rebuild_failed", error=exception.args[0].name(), next="tries again")
                 self.back_off(attempt)
             else:
                 return
@@ -269,3 +269,8 @@ class Transactor:
         ceiling_s = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** min(attempt, 10))
         if self._stop.wait(random.uniform(0, ceiling_s)):  # noqa: S311 - jitter
             raise FatalError("stopped while a transaction was open: it stays uncommitted")
+
+
+def _raise_if_refused(exception: Exception) -> None:
+    if isinstance(exception, KafkaException) and exception.args[0].code() in REFUSALS:
+        raise KafkaUnavailableError(f"not authorised for transactions: {exception.args[0].str()}") from exception

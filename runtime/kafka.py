@@ -147,18 +147,22 @@ def _give_up_if_refused(client: Admin, error: KafkaError) -> None:
             )
 
 
-#: What no waiting cures.
-REFUSALS = frozenset(
+#: The principal is known and lacks a right.
+UNAUTHORISED = frozenset(
     {
-        KafkaError._AUTHENTICATION,
-        KafkaError.SASL_AUTHENTICATION_FAILED,
-        KafkaError.UNSUPPORTED_SASL_MECHANISM,
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.GROUP_AUTHORIZATION_FAILED,
         KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
     }
 )
+
+#: What no waiting cures.
+REFUSALS = UNAUTHORISED | {
+    KafkaError._AUTHENTICATION,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+    KafkaError.UNSUPPORTED_SASL_MECHANISM,
+}
 
 #: For the operator; docs/configuration.md has the table.
 RIGHTS = (

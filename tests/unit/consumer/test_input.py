@@ -146,6 +146,35 @@ def test_a_member_without_partitions_is_left_alone(bench: Bench) -> None:
     assert not bench.consumer.closed
 
 
+def test_a_spare_that_is_no_member_any_more_is_replaced(bench: Bench) -> None:
+    """Its session ended without a word, as it had nothing to lose; one that is a member again in time stays."""
+    first = bench.consumer
+    first.rebalance("assign")
+    bench.poll()
+    for member in ("member-2", ""):
+        first.member = ""
+        bench.clock.sleep(HOMELESS_S - 1)
+        bench.poll()
+        first.member = member
+        assert not first.closed
+        bench.clock.sleep(1)
+        bench.consumer = FakeConsumer() if not member else first
+        bench.poll()
+    eventually(lambda: first.closed)
+    bench.assigned(1)
+    assert bench.listener.heard == [("assigned", []), ("assigned", [1])]
+
+
+def test_who_just_gave_its_partitions_up_has_time_to_join_again(bench: Bench) -> None:
+    """However long it had them."""
+    bench.reading(1)
+    bench.clock.sleep(2 * HOMELESS_S)
+    bench.consumer.rebalance("revoke", 1)
+    bench.consumer.member = ""
+    bench.poll()
+    assert not bench.consumer.closed
+
+
 def test_partitions_are_assigned_at_their_end(bench: Bench) -> None:
     """Nothing that need not be is fetched before the state is there; the listener hears afterwards."""
     bench.consumer.rebalance("assign", 1, 2)

@@ -104,7 +104,7 @@ class Transactions:
         self.standing: Standing | None = None
         self.verdict = Settlement(committed=True)
 
-    def renew(self) -> Future[Settlement]:
+    def renew(self) -> Future[None]:
         raise AssertionError("all of them have partitions, or little time")
 
     def verify(self, standing: Standing | None, *, everywhere: bool) -> Future[Settlement]:

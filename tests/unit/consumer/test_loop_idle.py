@@ -6,11 +6,14 @@ from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from consumer.aborts import Aborts
 from consumer.dead_letters import Guard
 from consumer.loop import RENEW_S, SILENT_S_MAX, Loop
 from consumer.ports import Settlement, Standing, Transaction
 from consumer.records import Polled
+from runtime.errors import KafkaUnavailableError
 from scoring.stream_gates import StreamGates
 from tests.unit.consumer.fakes import FakeClock
 
@@ -25,6 +28,7 @@ class Idle:
         self.submitted: list[Transaction] = []
         self.member: Any = MEMBERSHIP
         self.renewed = 0
+        self.renewal = Future[None]()
         source: Any = SimpleNamespace(
             poll=lambda *_: Polled([], {}), membership=lambda: self.member, owned=lambda: {3}, rewind=lambda _: None
         )
@@ -67,9 +71,9 @@ class Idle:
         self.submitted.append(transaction)
         return self._verify(everywhere=True)
 
-    def _renew(self) -> Future[Settlement]:
+    def _renew(self) -> Future[None]:
         self.renewed += 1
-        return self._verify(everywhere=True)
+        return self.renewal
 
     def _verify(self, _: object = None, *, everywhere: bool) -> Future[Settlement]:
         assert everywhere
@@ -101,6 +105,7 @@ def test_without_partitions_there_is_nothing_to_commit() -> None:
 def test_without_partitions_it_takes_its_id_anew() -> None:
     """Once in a while: another one with its id, which has all partitions, would never hear of it otherwise."""
     idle = Idle()
+    idle.renewal.set_result(None)
     idle.turn()
     assert idle.renewed == 0
     for count in (1, 2):
@@ -119,3 +124,28 @@ def test_with_partitions_or_without_a_group_it_leaves_its_id_alone() -> None:
         idle.clock.sleep(RENEW_S)
         idle.turn()
         assert idle.renewed == 0
+
+
+def test_a_renewal_holds_up_transactions_alone() -> None:
+    """Not the assignment of a partition, nor a stop; its offset is committed once the renewal has ended."""
+    idle = Idle()
+    idle.clock.sleep(RENEW_S)
+    idle.turn()
+    assert idle.renewed == 1
+    assert idle.loop.finish(deadline_s=idle.clock.monotonic())
+    idle.own()
+    idle.clock.sleep(SILENT_S_MAX)
+    idle.turn()
+    assert idle.submitted == []
+    idle.renewal.set_result(None)
+    idle.turn()
+    assert idle.submitted == [Transaction([], {3: 7}, Standing(MEMBERSHIP, {3: 1}))]
+
+
+def test_a_renewal_that_is_refused_ends_the_service() -> None:
+    """The right to the id was taken away."""
+    idle = Idle()
+    idle.renewal.set_exception(KafkaUnavailableError("not authorised"))
+    idle.clock.sleep(RENEW_S)
+    with pytest.raises(KafkaUnavailableError):
+        idle.turn()

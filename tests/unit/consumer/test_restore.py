@@ -30,6 +30,7 @@ class Bench:
         self.open: set[int] = set()
         self.away: set[int] = set()
         self.refused: set[int] = set()
+        self.starts = 0
         self.clock = FakeClock()
         self.read_numbers: list[int] = []
         self.seconds: list[float] = []
@@ -39,6 +40,7 @@ class Bench:
         self.found: list[int] = []
 
     def start(self, number: int) -> Start:
+        self.starts += 1
         if number in self.away:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
         if number in self.refused:
@@ -116,17 +118,19 @@ def test_a_partition_that_cannot_be_asked_holds_up_itself_alone(bench: Bench) ->
 
 
 def test_a_right_that_is_missing_ends_the_service(bench: Bench) -> None:
-    """No waiting brings it: exit code 3, and the rights that are needed."""
+    """Once it was missing three times in a row: exit code 3, and the rights that are needed."""
     bench.refused = {1}
     bench.restorer.request([Partition(1)])
     found: list[Restored | FatalError] = []
 
     def told() -> bool:
+        bench.clock.sleep(restore.RETRY_S_MAX)
         found.extend(bench.restorer.finished())
         return bool(found)
 
     eventually(told)
     (error,) = found
+    assert bench.starts == restore.UNAUTHORISED_MAX
     assert isinstance(error, KafkaUnavailableError)
     assert "Read on the events and profiles topics" in str(error)
 

@@ -541,10 +541,33 @@ def test_verifying_what_is_well_costs_one_request(bench: Bench) -> None:
 def test_the_id_is_taken_anew(bench: Bench) -> None:
     """By another producer, which is the next transaction's."""
     bench.opened()
-    assert bench.transactor.renew().result(timeout=10) == COMMITTED
+    bench.transactor.renew().result(timeout=10)
     assert bench.calls == ["init"]
     assert bench.run() == COMMITTED
     assert [bool(producer.produced) for producer in bench.producers] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [fault(KafkaError._TIMED_OUT, retriable=True), ConfigurationError("no descriptors left")],
+    ids=["Kafka is away", "no client can be made"],
+)
+def test_an_id_that_cannot_be_taken_anew_stays_with_the_producer_there_is(bench: Bench, failure: Exception) -> None:
+    """One try: whoever gets partitions meanwhile needs a producer."""
+    bench.opened().script.then("init", failure)
+    with capture_logs() as logs:
+        bench.transactor.renew().result(timeout=10)
+    assert [line["event"] for line in logs] == ["id_not_renewed"]
+    bench.producers[1:] = []
+    assert bench.run() == COMMITTED
+    assert bench.producers[0].produced
+
+
+def test_an_id_that_may_not_be_taken_any_more_ends_the_service(bench: Bench) -> None:
+    """Exit code 3, as wherever a right is missing."""
+    bench.opened().script.then("init", fault(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED))
+    with pytest.raises(KafkaUnavailableError, match="not authorised"):
+        bench.transactor.renew().result(timeout=10)
 
 
 def test_after_a_silence_what_is_well_needs_no_look_at_its_records(bench: Bench) -> None:
