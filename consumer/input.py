@@ -26,7 +26,8 @@ UNTOLD_S = 3.0
 HOMELESS_S = 90.0
 """A client that hears of no assignment for so long is replaced, the next one after twice as long. Longer than
 `max.poll.interval.ms`, for which a rebalance may wait for other members."""
-ASK_S = 1.0
+ASK_S, GAP_S = 1.0, 10.0
+"""So often it is asked; where it was not asked for longer the process stood still, and the client still has to see."""
 _MEMBERSHIP = b"CGMDv2:"
 """How the client writes a membership; the generation follows, -1 before the group was joined."""
 
@@ -43,7 +44,7 @@ class KafkaInput:
 
     A client whose session ended while its coordinator was away may never look for it again, and says nothing (seen with
     confluent-kafka 2.16, once in some 30 restarts of a lone broker on a busy machine): it is replaced. That it lost its
-    partitions it tells; where it had none, that it is no member any more.
+    partitions it tells; where it had none, that it is no member any more (by the protocol `consumer` it says neither).
     """
 
     def __init__(
@@ -154,27 +155,21 @@ class KafkaInput:
         self._begin_anew()
 
     def _replace_if_homeless(self) -> None:
-        if self._told and self._is_at_home():
+        now_s = self._clock.monotonic()
+        unwatched_s, waited_s = now_s - self._asked_s, now_s - self._homeless_since_s
+        if unwatched_s < ASK_S:
             return
-        waited_s = self._clock.monotonic() - self._homeless_since_s
-        if waited_s < self._patience_s or self.owned():
+        self._asked_s = now_s
+        if unwatched_s > GAP_S or self.owned() or (self._told and self._consumer.memberid()):
+            self._homeless_since_s = now_s
+            return
+        if waited_s < self._patience_s:
             return
         log.error("assignment_missing", waited_s=round(waited_s), next="joins the group with a new client")
         self._patience_s *= 2
         old = self._consumer
         self._begin_anew()
         Thread(target=old.close, name="abandoned-consumer", daemon=True).start()  # which may take for ever
-
-    def _is_at_home(self) -> bool:
-        """Whether it has partitions, whose loss it would hear of, or is a member without: asked once a second."""
-        now_s = self._clock.monotonic()
-        if self._started or now_s - self._asked_s < ASK_S:
-            return True
-        self._asked_s = now_s
-        member = bool(self._consumer.memberid()) or bool(self.owned())
-        if member:
-            self._homeless_since_s = now_s
-        return member
 
     def _begin_anew(self) -> None:
         assert self._listener is not None, "subscribe() comes first"

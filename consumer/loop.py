@@ -189,9 +189,11 @@ class Loop:
         return not self._aborts or not self.assignment.partitions  # else others do it again
 
     def _may_go_on(self, deadline_s: float) -> bool:
-        """Waits before what could not be made good is verified again; False if that would be too late."""
+        """Waits for a renewal, and before what could not be made good is verified again; False if that is too late."""
         if self._postponed:
             self._clock.sleep(max(0.0, min(self._hold_until_s, deadline_s) - self._clock.monotonic()))
+        if self._renewal is not None:
+            wait([self._renewal], max(0.0, deadline_s - self._clock.monotonic()))
         return not self._postponed or self._clock.monotonic() < deadline_s
 
     def oldest_unprocessed_ms(self) -> dict[int, int]:
@@ -380,7 +382,7 @@ class Loop:
     def _must_serve(self) -> bool:
         """With a full batch that waits for long the group still wants to be polled."""
         if self._in_flight is None:
-            return self._holding()
+            return self._holding() or self._renewal is not None
         return self._clock.monotonic() - self._in_flight.began_s > SERVE_AFTER_S
 
     def _is_active(self, number: int) -> bool:
@@ -528,6 +530,8 @@ class Loop:
         """Whether the id is just taken anew: then no transaction can begin. Nothing else waits for it."""
         if self._renewal is None:
             return False
+        if self._pending() or self._starting:
+            wait([self._renewal], BUSY_POLL_S)
         if self._renewal.done():
             renewal, self._renewal = self._renewal, None
             renewal.result()  # or what ends the service

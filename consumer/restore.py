@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -49,6 +50,7 @@ class _Request:
         began_s: When they were asked for.
         tries: How often all that wait were tried.
         failures: By number, how often it failed, and when in monotonic seconds it is tried again.
+        refusals: By number, how often in a row a right was missing.
     """
 
     numbers: list[int]
@@ -56,6 +58,7 @@ class _Request:
     began_s: float
     tries: int = 0
     failures: dict[int, tuple[int, float]] = field(default_factory=dict)
+    refusals: Counter[int] = field(default_factory=Counter)
 
 
 class BackgroundRestorer:
@@ -157,7 +160,10 @@ class BackgroundRestorer:
     def _failed(self, partition: Partition, request: _Request, exception: Exception) -> bool:
         """Whether there is no use in trying again."""
         failures = request.failures.get(partition.number, (0, 0.0))[0]
-        if failures + 1 >= UNAUTHORISED_MAX and _unauthorised(exception):
+        request.refusals[partition.number] += 1
+        if not _unauthorised(exception):
+            del request.refusals[partition.number]
+        if request.refusals[partition.number] >= UNAUTHORISED_MAX:
             self._results.put(
                 KafkaUnavailableError(
                     f"not authorised to restore partition {partition.number}: {exception}. {RIGHTS}; `--rebuild-state` "

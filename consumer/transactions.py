@@ -90,6 +90,8 @@ class Transactor:
         self._stop = Event()
         self._producer: Producer | None = None
         self._undelivered = Undelivered()
+        self._maybe_fenced = False
+        """Set when a renewal got no answer: it may have been granted all the same, and that was no twin."""
         self._attempt: Attempt | None = None
         self._overdue: Attempt | None = None
         self._overdue_s = 0.0
@@ -130,7 +132,7 @@ class Transactor:
         undelivered = Undelivered()
         producer = self._make_producer(undelivered)
         producer.init_transactions(INIT_TIMEOUT_S)
-        self._producer, self._undelivered = producer, undelivered
+        self._producer, self._undelivered, self._maybe_fenced = producer, undelivered, False
 
     def submit(self, transaction: Transaction) -> Future[Settlement]:
         """Runs a transaction on a thread of its own."""
@@ -218,6 +220,7 @@ class Transactor:
             self._take_over()
         except (KafkaException, ConfigurationError) as exception:  # the latter too where threads or files are short
             _raise_if_refused(exception)
+            self._maybe_fenced = True
             log.info("id_not_renewed", error=str(exception), next="tries again in a while")
 
     def _settlement(self, attempt: Attempt, end: End) -> Settlement:
@@ -245,7 +248,7 @@ class Transactor:
     def _end_if_fenced(self, attempt: Attempt, end: End) -> None:
         now_s = self._clock.monotonic()  # the abort may have waited for the network: the age at the error is not enough
         fenced = end.error is not None and end.error.code() in FENCED
-        if fenced and self._fencing.must_end(now_s, now_s - attempt.began_s):
+        if fenced and not self._maybe_fenced and self._fencing.must_end(now_s, now_s - attempt.began_s):
             raise FencedError(
                 "fenced twice within 60 s: another instance runs with this kafka.instance_id. "
                 "Give each process its own instance_id"

@@ -89,6 +89,12 @@ class Bench:
         self.consumer.calls.clear()
         return self
 
+    def wait(self, seconds: float) -> None:
+        """Polls on for so long; polls that are further apart are those of a process that stood still."""
+        for _ in range(round(seconds)):
+            self.clock.sleep(1)
+            self.poll()
+
     def poll(self, max_records: int = 100) -> Polled:
         return self.source.poll(0.0, max_records)
 
@@ -126,11 +132,9 @@ def test_a_client_that_is_given_nothing_any_more_is_replaced(bench: Bench) -> No
     clients = [bench.consumer, FakeConsumer(), FakeConsumer()]
     for before, after, patience_s in zip(clients, clients[1:], (HOMELESS_S, 2 * HOMELESS_S), strict=False):
         bench.consumer = after
-        bench.clock.sleep(patience_s - 1)
-        bench.poll()
+        bench.wait(patience_s - 3)
         assert not before.closed
-        bench.clock.sleep(1)
-        bench.poll()
+        bench.wait(4)
         eventually(partial(getattr, before, "closed"))
     clients[0].rebalance("revoke", 1)
     assert bench.listener.heard == [("assigned", [1]), ("lost", [1])]
@@ -141,8 +145,7 @@ def test_a_client_that_is_given_nothing_any_more_is_replaced(bench: Bench) -> No
 def test_a_member_without_partitions_is_left_alone(bench: Bench) -> None:
     """There are more instances than partitions: it has heard so."""
     bench.consumer.rebalance("assign")
-    bench.clock.sleep(2 * HOMELESS_S)
-    bench.poll()
+    bench.wait(2 * HOMELESS_S)
     assert not bench.consumer.closed
 
 
@@ -153,13 +156,11 @@ def test_a_spare_that_is_no_member_any_more_is_replaced(bench: Bench) -> None:
     bench.poll()
     for member in ("member-2", ""):
         first.member = ""
-        bench.clock.sleep(HOMELESS_S - 1)
-        bench.poll()
+        bench.wait(HOMELESS_S - 1)
         first.member = member
         assert not first.closed
-        bench.clock.sleep(1)
         bench.consumer = FakeConsumer() if not member else first
-        bench.poll()
+        bench.wait(2)
     eventually(lambda: first.closed)
     bench.assigned(1)
     assert bench.listener.heard == [("assigned", []), ("assigned", [1])]
@@ -168,9 +169,28 @@ def test_a_spare_that_is_no_member_any_more_is_replaced(bench: Bench) -> None:
 def test_who_just_gave_its_partitions_up_has_time_to_join_again(bench: Bench) -> None:
     """However long it had them."""
     bench.reading(1)
-    bench.clock.sleep(2 * HOMELESS_S)
+    bench.wait(2 * HOMELESS_S)
     bench.consumer.rebalance("revoke", 1)
     bench.consumer.member = ""
+    bench.wait(HOMELESS_S - 2)
+    assert not bench.consumer.closed
+
+
+def test_a_loss_that_nobody_told_of_is_found(bench: Bench) -> None:
+    """The client may skip `on_lost`: what it has tells."""
+    bench.reading(1)
+    first, bench.consumer = bench.consumer, FakeConsumer()
+    first.owned, first.member = set(), ""
+    bench.wait(HOMELESS_S + 2)
+    eventually(lambda: first.closed)
+
+
+def test_who_stood_still_has_time_to_join_again(bench: Bench) -> None:
+    """The client sees only then that its session is over."""
+    bench.consumer.rebalance("assign")
+    bench.wait(2)
+    bench.consumer.member = ""
+    bench.clock.sleep(2 * HOMELESS_S)
     bench.poll()
     assert not bench.consumer.closed
 

@@ -135,6 +135,25 @@ def test_a_right_that_is_missing_ends_the_service(bench: Bench) -> None:
     assert "Read on the events and profiles topics" in str(error)
 
 
+def test_one_missing_right_after_an_outage_is_no_reason_to_end(bench: Bench) -> None:
+    """Only those in a row count, however often it failed before."""
+    bench.away = {1}
+    bench.restorer.request([Partition(1)])
+
+    def tried_again() -> bool:
+        bench.clock.sleep(restore.RETRY_S_MAX)
+        return bench.starts > before
+
+    for _ in range(restore.UNAUTHORISED_MAX):
+        before = bench.starts
+        eventually(tried_again)
+    bench.away, bench.refused = set(), {1}
+    before = bench.starts
+    eventually(tried_again)
+    bench.refused = set()
+    eventually(lambda: tried_again() and bench.restored() == [1])
+
+
 def test_a_long_wait_is_told_ever_more_rarely_and_what_to_do(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once no transaction that the broker knows can be as old it may be one that hangs."""
     monkeypatch.setattr(restore, "LATE_S", 0.004)

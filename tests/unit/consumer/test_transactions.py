@@ -563,6 +563,17 @@ def test_an_id_that_cannot_be_taken_anew_stays_with_the_producer_there_is(bench:
     assert bench.producers[0].produced
 
 
+def test_a_renewal_without_an_answer_counts_as_no_twin(bench: Bench) -> None:
+    """It may have been granted, and fences our own producer: twice within a minute that would end a lone instance."""
+    for _ in range(2):
+        bench.opened() if not bench.producers else None
+        bench.script.then("init", retriable())
+        bench.transactor.renew().result(timeout=10)
+        bench.script.then("send_offsets", fenced())
+        assert not bench.run().committed
+        bench.script.calls.clear()
+
+
 def test_an_id_that_may_not_be_taken_any_more_ends_the_service(bench: Bench) -> None:
     """Exit code 3, as wherever a right is missing."""
     bench.opened().script.then("init", fault(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED))
