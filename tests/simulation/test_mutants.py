@@ -11,7 +11,7 @@ from tests.simulation.mutants import MUTANTS
 from tests.simulation.run import SimulationError, simulate
 from tests.simulation.scenario import scenario_of
 
-SEEDS_MAX = int(os.environ.get("MUTANT_SEEDS", "3000"))
+SEEDS_MAX = int(os.environ.get("MUTANT_SEEDS", "10000"))
 
 
 @pytest.mark.parametrize("name", MUTANTS)
