@@ -23,6 +23,8 @@ ASK_EVERY_S = 0.25
 STOPPED_S = 120.0
 CATCH_UP_S = 200.0
 """For so long nothing is broken any more before everything must be caught up; the longest back-offs fit in easily."""
+RIVAL_S = 30.0
+"""More for each instance beside another with its id: they go one after the other, the next once it has partitions."""
 
 
 class SimulationError(AssertionError):
@@ -92,8 +94,10 @@ class World:
     def _catch_up(self) -> None:
         for letter in LETTERS[: self.cluster.scenario.instances]:
             self._fleet.start_missing(letter)
-        if not self._kernel.run(self._caught_up, every_s=ASK_EVERY_S, until_s=self._kernel.now_s + CATCH_UP_S):
-            raise BrokenError(f"not caught up {CATCH_UP_S:.0f} s after the last fault: {self._state()}")
+        alive = [instance.letter for instance in self._fleet.alive()]
+        within_s = CATCH_UP_S + RIVAL_S * (len(alive) - len(set(alive)))
+        if not self._kernel.run(self._caught_up, every_s=ASK_EVERY_S, until_s=self._kernel.now_s + within_s):
+            raise BrokenError(f"not caught up {within_s:.0f} s after the last fault: {self._state()}")
         check(self.cluster, self._fleet.all)
 
     def _lose_state(self) -> None:
