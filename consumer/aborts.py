@@ -6,15 +6,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
-from runtime.errors import ConfigurationError, FatalError, KafkaUnavailableError
-from runtime.kafka import RIGHTS
+from confluent_kafka import KafkaError
 
-_UNAUTHORISED = {
-    "TOPIC_AUTHORIZATION_FAILED",
-    "GROUP_AUTHORIZATION_FAILED",
-    "CLUSTER_AUTHORIZATION_FAILED",
-    "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
-}
+from runtime import kafka
+from runtime.errors import ConfigurationError, FatalError, KafkaUnavailableError
+
+_UNAUTHORISED = {KafkaError(code).name() for code in kafka.UNAUTHORISED}
 _MISSING = {"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION"}
 _HEALED_BY_WAITING = {
     "_TIMED_OUT",
@@ -99,7 +96,7 @@ def _limit(error: str | None) -> Limit | None:
 
 UNAUTHORISED = Limit(
     3,
-    lambda error, _: KafkaUnavailableError(f"not authorised: transactions abort with {error}. {RIGHTS}"),
+    lambda error, _: KafkaUnavailableError(f"not authorised: transactions abort with {error}. {kafka.RIGHTS}"),
 )
 MISSING = Limit(
     3,

@@ -81,7 +81,7 @@ class KafkaInput:
             return hear
 
         def assigned(numbers: list[int]) -> None:
-            self._told, self._patience_s, self._homeless_since_s = True, HOMELESS_S, self._clock.monotonic()
+            self._told, self._patience_s = True, HOMELESS_S
             ends = [TopicPartition(self._topic, number, OFFSET_END) for number in numbers]
             own.incremental_assign(ends)
             # A partition that was taken away while it was paused is still paused: nothing would be heard of it.
@@ -92,7 +92,6 @@ class KafkaInput:
         def revoked(numbers: list[int]) -> None:
             listener.revoked(numbers)
             self._forget(numbers)
-            self._homeless_since_s = self._clock.monotonic()
 
         def lost(numbers: list[int]) -> None:
             listener.lost(numbers)

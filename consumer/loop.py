@@ -527,7 +527,7 @@ class Loop:
         self._renewal = self._transactions.renew()
 
     def _renewing(self) -> bool:
-        """Whether the id is just taken anew: then no transaction can begin. Nothing else waits for it."""
+        """Whether the id is just taken anew: then no transaction can begin."""
         if self._renewal is None:
             return False
         if self._pending() or self._starting:

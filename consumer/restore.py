@@ -160,9 +160,8 @@ class BackgroundRestorer:
     def _failed(self, partition: Partition, request: _Request, exception: Exception) -> bool:
         """Whether there is no use in trying again."""
         failures = request.failures.get(partition.number, (0, 0.0))[0]
-        request.refusals[partition.number] += 1
-        if not _unauthorised(exception):
-            del request.refusals[partition.number]
+        refusals = request.refusals[partition.number]
+        request.refusals[partition.number] = refusals + 1 if _unauthorised(exception) else 0
         if request.refusals[partition.number] >= UNAUTHORISED_MAX:
             self._results.put(
                 KafkaUnavailableError(

@@ -116,7 +116,7 @@ def test_without_partitions_it_takes_its_id_anew() -> None:
 
 
 def test_with_partitions_or_without_a_group_it_leaves_its_id_alone() -> None:
-    """With them its transactions do it; and what is begun while the group is away the healing would wait for."""
+    """With them its transactions do it; without a group there is nobody to take turns with."""
     owner, away = Idle(), Idle()
     owner.own()
     away.member = None
