@@ -8,7 +8,8 @@ one before it, after every end but a prompt commit soon after the last one, and 
 
 - what is open of an aborted one is taken up and aborted again;
 - one that was committed and of which nothing can be seen is undone: aborted everywhere, and done again;
-- of one that can be seen in part the rest is written again.
+- of one that can be seen in part the rest is written again, the changelog last: while it hangs no next owner can
+  restore, and go on from offsets whose records are not there yet.
 """
 
 from __future__ import annotations
@@ -70,10 +71,11 @@ class Aftermath:
     Args:
         endings: Tell what can be seen of a transaction.
         producers: Those of the transactional id.
+        changelog_topic: The topic that a next owner restores from.
     """
 
-    def __init__(self, endings: Endings, producers: Producers) -> None:
-        self._endings, self._producers = endings, producers
+    def __init__(self, endings: Endings, producers: Producers, changelog_topic: str) -> None:
+        self._endings, self._producers, self._changelog_topic = endings, producers, changelog_topic
         self._last: Attempt | None = None
 
     def committed(self, attempt: Attempt) -> None:
@@ -125,8 +127,8 @@ class Aftermath:
             log.warning("transaction_lost", partitions=loss.names(), why="the brokers lost its end", next=LATER)
             return Verdict(postponed=True)
         log.error("transaction_lost", partitions=loss.names(), why="the brokers lost its end", next="makes it good")
-        if loss.missing or loss.undone:
-            self._abort(last, loss.missing)
+        if (places := self._first(loss, then)) or loss.undone:
+            self._abort(last, places)
         for tries in range(TRIES_MAX):
             verdict = self._mend(last, then, standing)
             if verdict is not None:
@@ -141,7 +143,7 @@ class Aftermath:
         loss = self._loss(last, then, standing, thorough=True)
         if not loss:
             return Verdict()
-        if hidden := loss.missing.intersection(hanging):
+        if hidden := self._first(loss, then).intersection(hanging):
             self._abort(last, hidden)  # what is open there and hides ours may be ours too
             return None
         if loss.undone:
@@ -163,6 +165,17 @@ class Aftermath:
             return Verdict(postponed=True)
         self._last = None  # the group has moved on: whoever has the partitions does it again
         return Verdict(undone=True)
+
+    def _first(self, loss: Loss, then: Attempt | None) -> set[Place]:
+        """What is aborted before it is written again: all but the changelog of offsets that others can go on from.
+
+        What is open there of the last transaction is committed with what is written again, so its records come twice,
+        which makes no state another one. Not what may be open of the next one too, which may have been aborted.
+        """
+        if not loss.landed:
+            return loss.missing
+        written = then.last_outputs if then is not None else {}
+        return {place for place in loss.missing if place[0] != self._changelog_topic or place in written}
 
     def _run(self, transaction: Transaction) -> End:
         end = self._patiently(self._producers.attempt(transaction).run) or End(committed=None)

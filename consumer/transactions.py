@@ -67,6 +67,7 @@ class Transactor:
         make_producer: Builds a producer; it is given the callback for records that were not delivered.
         endings: Tell how transactions ended.
         events_topic: The topic whose offsets are sent.
+        changelog_topic: The topic that a next owner restores from.
         metadata: What goes with each offset of a transaction, made of a token that no other transaction has.
         clock: Monotonic time, for the age of transactions.
         fencing: Decides whether a fenced process ends.
@@ -79,12 +80,13 @@ class Transactor:
         make_producer: Callable[[Undelivered], Producer],
         endings: Endings,
         events_topic: str,
+        changelog_topic: str,
         metadata: Callable[[str], str],
         clock: Clock,
         fencing: Fencing,
         at: At = nowhere,
     ) -> None:
-        self._make_producer, self._aftermath = make_producer, Aftermath(endings, self)
+        self._make_producer, self._aftermath = make_producer, Aftermath(endings, self, changelog_topic)
         self._events_topic, self._metadata = events_topic, metadata
         self._clock, self._fencing, self._at = clock, fencing, at
         self._stop = Event()

@@ -214,6 +214,7 @@ def make_transactor(
         make_producer=lambda undelivered: _producer(settings, batch_bytes_max, undelivered),
         endings=Endings(offsets, HangingTransactions(admin, clock).find, Sightings(reader, admin).look),
         events_topic=settings.topics.events,
+        changelog_topic=settings.topics.profiles,
         metadata=metadata,
         clock=clock,
         fencing=Fencing(float(settings.kafka.client.get("transaction.timeout.ms", 15_000)) / 1000.0),

@@ -36,6 +36,7 @@ def standing(membership: Any, tenures: Mapping[int, int]) -> Standing:
 
 
 STANDING = standing("generation 7", {3: 1, 4: 1})
+PROFILE = OUTPUT._replace(topic="lead.profiles")
 DEAD_LETTER = OUTPUT._replace(topic="lead.events.dead-letter")
 COMMITTED = Settlement(committed=True)
 
@@ -71,6 +72,7 @@ class Bench:
             make_producer=self._make,
             endings=Endings(self, self._find_hanging, self._look),
             events_topic=TOPIC,
+            changelog_topic="lead.profiles",
             metadata=TopicIds("E", "P").to_metadata,
             clock=self.clock,
             fencing=Fencing(15.0),
@@ -445,10 +447,15 @@ def test_a_client_that_is_stuck_in_it_is_left_to_itself(bench: Bench, monkeypatc
 def told(bench: Bench) -> Bench:
     """The client said that a transaction was committed, and nothing of it is there."""
     bench.opened()
-    bench.run(OUTPUT, OUTPUT._replace(topic="lead.profiles"))
-    bench.marks, bench.offset, bench.unseen = [], 7, {AT_3, ("lead.profiles", 3)}
+    bench.run(OUTPUT, PROFILE)
+    bench.marks, bench.offset, bench.unseen = [], 7, {AT_3, PROFILE.place}
     bench.calls.clear()
     return bench
+
+
+def written(bench: Bench) -> list[list[str]]:
+    """The topics that each later producer wrote to."""
+    return [topics for producer in bench.producers[1:] if (topics := sorted(r.topic for r in producer.produced))]
 
 
 @pytest.mark.parametrize("error", [abortable(), fenced()])
@@ -456,8 +463,7 @@ def test_what_is_not_there_is_undone(told: Bench, error: KafkaException) -> None
     """It is aborted wherever it may be open, and the loop hears that its state is wrong."""
     told.script.then("send_offsets", error)
     assert told.run() == Settlement(committed=False, error=error.args[0].name(), undone=True)
-    undoing = [record.topic for producer in told.producers[1:] for record in producer.produced]
-    assert set(undoing) == {"lead.decisions", "lead.profiles"}
+    assert {topic for topics in written(told) for topic in topics} == {"lead.decisions", "lead.profiles"}
     assert told.run() == COMMITTED
 
 
@@ -497,7 +503,7 @@ def test_what_others_went_on_from_is_there(told: Bench) -> None:
 def test_what_is_missing_in_part_is_written_again(told: Bench) -> None:
     """Its offsets are there, and one of two records: that one must not come twice, the other not be lost."""
     told.run()
-    told.run(OUTPUT, OUTPUT._replace(topic="lead.profiles"))
+    told.run(OUTPUT, PROFILE)
     told.unseen = {AT_3}
     told.script.then("send_offsets", fenced())
     told.script.then("commit", lambda: told.unseen.clear())
@@ -505,9 +511,9 @@ def test_what_is_missing_in_part_is_written_again(told: Bench) -> None:
     told.land = lambda: None  # type: ignore[method-assign]
     assert told.run(OUTPUT._replace(partition=4), next_offsets={4: 1}) == Settlement(committed=False, error="_FENCED")
     told.land = kept  # type: ignore[method-assign]
-    written = [producer for producer in told.producers[1:] if "commit" in told.calls and producer.produced]
-    assert [record.topic for record in written[-1].produced] == ["lead.decisions"]
-    assert written[-1].sent_offsets == []
+    mends = [producer for producer in told.producers[1:] if "commit" in told.calls and producer.produced]
+    assert [record.topic for record in mends[-1].produced] == ["lead.decisions"]
+    assert mends[-1].sent_offsets == []
 
 
 def test_what_a_next_owner_hides_is_not_missing(bench: Bench) -> None:
@@ -596,8 +602,30 @@ def test_after_a_silence_what_hangs_is_mended(told: Bench) -> None:
     told.hanging, told.unseen = [[AT_3]], {AT_3}
     told.land = told.unseen.clear  # type: ignore[method-assign]
     assert told.transactor.verify(STANDING, everywhere=True).result(timeout=10) == COMMITTED
-    again = [record.topic for producer in told.producers[1:] for record in producer.produced]
-    assert again == ["lead.decisions", "lead.decisions"]  # what ends the open one, and the record once more
+    assert written(told) == [["lead.decisions"], ["lead.decisions"]]  # what ends the open one, and the record once more
+
+
+@pytest.fixture
+def half_told(told: Bench) -> Bench:
+    """As before, but the offsets are there: others can go on from them."""
+    told.land()
+    told.unseen = {AT_3, PROFILE.place}
+    told.land = told.unseen.clear  # type: ignore[method-assign]
+    return told
+
+
+def test_a_changelog_keeps_next_owners_out_until_all_is_there(half_told: Bench) -> None:
+    """What is open there is not aborted: it is committed with what is written again."""
+    half_told.hanging = [[AT_3, PROFILE.place]]
+    assert half_told.transactor.verify(STANDING, everywhere=True).result(timeout=10) == COMMITTED
+    assert written(half_told) == [["lead.decisions"], ["lead.decisions", "lead.profiles"]]
+
+
+def test_a_changelog_where_an_aborted_one_may_be_open_is_aborted(half_told: Bench) -> None:
+    """To commit what is open there would show that one too."""
+    half_told.script.then("send_offsets", fenced())
+    assert not half_told.run(PROFILE).committed
+    assert written(half_told) == [["lead.decisions", "lead.profiles"]] * 2
 
 
 def test_a_transaction_that_waited_for_its_broker_is_looked_at(bench: Bench) -> None:
@@ -626,8 +654,7 @@ def test_what_the_next_one_went_on_from_is_ours_if_nobody_had_it_since(
     bench.script.then("init", mend)
     following = Transaction((OUTPUT,), {3: 9}, standing("generation 8", {3: tenure}))
     assert bench.transactor.submit(following).result(timeout=10) == COMMITTED
-    written = [record.topic for producer in bench.producers[1:] for record in producer.produced]
-    assert (DEAD_LETTER.topic in written) is again
+    assert any(DEAD_LETTER.topic in topics for topics in written(bench)) is again
 
 
 def test_a_rebalance_that_was_waited_for_is_no_ordinary_one(bench: Bench) -> None:
@@ -642,7 +669,7 @@ def test_a_rebalance_that_was_waited_for_is_no_ordinary_one(bench: Bench) -> Non
     bench.script.then("send_offsets", refuse)
     bench.script.then("commit", bench.unseen.clear)
     assert not bench.run().committed
-    assert "lead.decisions" in [record.topic for producer in bench.producers[1:] for record in producer.produced]
+    assert any("lead.decisions" in topics for topics in written(bench))
 
 
 def test_a_transaction_that_began_late_proves_nothing(bench: Bench) -> None:
