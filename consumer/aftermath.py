@@ -8,8 +8,8 @@ one before it, after every end but a prompt commit soon after the last one, and 
 
 - what is open of an aborted one is taken up and aborted again;
 - one that was committed and of which nothing can be seen is undone: aborted everywhere, and done again;
-- of one that can be seen in part the rest is written again, the changelog last: while it hangs no next owner can
-  restore, and go on from offsets whose records are not there yet.
+- of one that can be seen in part the rest is written again; if its offsets are there, what hangs on the changelog is
+  left until then, for it keeps next owners from restoring and going on from them.
 """
 
 from __future__ import annotations
@@ -127,23 +127,35 @@ class Aftermath:
             log.warning("transaction_lost", partitions=loss.names(), why="the brokers lost its end", next=LATER)
             return Verdict(postponed=True)
         log.error("transaction_lost", partitions=loss.names(), why="the brokers lost its end", next="makes it good")
-        if (places := self._first(loss, then)) or loss.undone:
+        spared = self._spared(last, then)
+        if (places := loss.to_abort(spared)) or loss.undone:
             self._abort(last, places)
         for tries in range(TRIES_MAX):
-            verdict = self._mend(last, then, standing)
+            verdict = self._mend(last, then, standing, spared)
             if verdict is not None:
                 return verdict
             self._producers.back_off(tries)
         log.error("transaction_not_mended", partitions=loss.names(), next="goes on; look for what is missing there")
         return Verdict()
 
-    def _mend(self, last: Attempt, then: Attempt | None, standing: Standing | None) -> Verdict | None:
-        """One step; None if it has to be looked at again."""
+    def _spared(self, last: Attempt, then: Attempt | None) -> set[Place]:
+        """Where what hangs is not aborted but committed with what is written again: the changelog.
+
+        Its records stand there twice then, which makes no state another one. Not where the next transaction wrote too:
+        if that was aborted, and the broker forgot it again, the commit would show it.
+        """
+        written = then.last_outputs if then is not None else {}
+        return {place for place in last.last_outputs if place[0] == self._changelog_topic and place not in written}
+
+    def _mend(
+        self, last: Attempt, then: Attempt | None, standing: Standing | None, spared: set[Place]
+    ) -> Verdict | None:
+        """One step; None if it has to be looked at again. Nothing is spared any more once it was written again."""
         hanging = self._endings.hanging(last.last_outputs)  # first: what is stable by then is seen
         loss = self._loss(last, then, standing, thorough=True)
         if not loss:
             return Verdict()
-        if hidden := self._first(loss, then).intersection(hanging):
+        if hidden := loss.to_abort(spared).intersection(hanging):
             self._abort(last, hidden)  # what is open there and hides ours may be ours too
             return None
         if loss.undone:
@@ -158,6 +170,7 @@ class Aftermath:
             under = standing
         offsets = {number: last.transaction.next_offsets[number] for number in numbers}
         end = self._run(Transaction(outputs, offsets, under))
+        spared.clear()  # what hangs there now somebody else has open, or the brokers have forgotten again
         if not offsets or end.error is None or end.error.code() not in MEMBERSHIP:
             return None
         if under is standing:
@@ -166,21 +179,9 @@ class Aftermath:
         self._last = None  # the group has moved on: whoever has the partitions does it again
         return Verdict(undone=True)
 
-    def _first(self, loss: Loss, then: Attempt | None) -> set[Place]:
-        """What is aborted before it is written again: all but the changelog of offsets that others can go on from.
-
-        What is open there of the last transaction is committed with what is written again, so its records come twice,
-        which makes no state another one. Not what may be open of the next one too, which may have been aborted.
-        """
-        if not loss.landed:
-            return loss.missing
-        written = then.last_outputs if then is not None else {}
-        return {place for place in loss.missing if place[0] != self._changelog_topic or place in written}
-
     def _run(self, transaction: Transaction) -> End:
         end = self._patiently(self._producers.attempt(transaction).run) or End(committed=None)
-        if not end.prompt:
-            self._producers.rebuild()
+        self._producers.rebuild()  # all its markers are there then: what is looked at next is no marker that is late
         return end
 
     def _loss(self, last: Attempt, then: Attempt | None, standing: Standing | None, thorough: bool) -> Loss:

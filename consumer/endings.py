@@ -67,6 +67,10 @@ class Loss:
     def __bool__(self) -> bool:
         return bool(self.missing or self.behind) or self.undone
 
+    def to_abort(self, spared: set[Place]) -> set[Place]:
+        """What is to be aborted where it hangs: not what is spared if others can go on from the offsets."""
+        return self.missing - spared if self.landed else self.missing
+
     def names(self) -> list[str]:
         """What is not there, for people."""
         return _names(self.missing) + ["offsets"] * (not self.landed)

@@ -582,6 +582,12 @@ def what_the_next_one_went_on_from_is_not_looked_at(patch: Patch) -> None:
     patch.setattr(endings, "_held", lambda attempt, _, committed: original(attempt, None, committed))
 
 
+@mutant("skipped_markers", "freeze_at", "deaf")
+def the_changelog_opens_too_early(patch: Patch) -> None:
+    """What hangs there is aborted like the rest: the next owner goes on before the records are written again."""
+    patch.setattr(Aftermath, "_spared", lambda *_: set())
+
+
 @mutant("skipped_markers", "silent_loss", "join")
 def a_partition_that_came_back_was_never_away(patch: Patch) -> None:
     """Whoever had it in between may have gone on from it: its end is taken for what the next transaction hides."""
