@@ -8,8 +8,9 @@ one before it, after every end but a prompt commit soon after the last one, and 
 
 - what is open of an aborted one is taken up and aborted again;
 - one that was committed and of which nothing can be seen is undone: aborted everywhere, and done again;
-- of one that can be seen in part the rest is written again; if its offsets are there, what hangs on the changelog is
-  left until then, for it keeps next owners from restoring and going on from them.
+- of one that can be seen in part the rest is written again. If its offsets are there, what hangs on the changelog comes
+  last, and is not aborted before: it keeps next owners from restoring, and going on from offsets whose records are not
+  there yet.
 """
 
 from __future__ import annotations
@@ -128,7 +129,7 @@ class Aftermath:
             return Verdict(postponed=True)
         log.error("transaction_lost", partitions=loss.names(), why="the brokers lost its end", next="makes it good")
         spared = self._spared(last, then)
-        if (places := loss.to_abort(spared)) or loss.undone:
+        if (places := loss.first(spared)) or loss.undone:
             self._abort(last, places)
         for tries in range(TRIES_MAX):
             verdict = self._mend(last, then, standing, spared)
@@ -145,24 +146,26 @@ class Aftermath:
         if that was aborted, and the broker forgot it again, the commit would show it.
         """
         written = then.last_outputs if then is not None else {}
-        return {place for place in last.last_outputs if place[0] == self._changelog_topic and place not in written}
+        places = [place for place in last.last_outputs if place[0] == self._changelog_topic and place not in written]
+        return set(self._endings.hanging(places))
 
     def _mend(
         self, last: Attempt, then: Attempt | None, standing: Standing | None, spared: set[Place]
     ) -> Verdict | None:
-        """One step; None if it has to be looked at again. Nothing is spared any more once it was written again."""
+        """One step; None if it has to be looked at again."""
         hanging = self._endings.hanging(last.last_outputs)  # first: what is stable by then is seen
         loss = self._loss(last, then, standing, thorough=True)
         if not loss:
-            return Verdict()
-        if hidden := loss.to_abort(spared).intersection(hanging):
+            return None if spared.intersection(hanging) else Verdict()  # where it hangs nobody can have gone on from it
+        if hidden := loss.first(spared).intersection(hanging):
             self._abort(last, hidden)  # what is open there and hides ours may be ours too
             return None
         if loss.undone:
             self._resolve(last, told=False, suspicious=True)
             self._last = None
             return Verdict(undone=True)
-        outputs = [output for output in last.transaction.outputs if output.place in loss.missing]
+        places = loss.first(spared) or loss.missing
+        outputs = [output for output in last.transaction.outputs if output.place in places]
         # Records go with all offsets: the group refuses them where somebody else has a partition by now.
         numbers = loss.ours if outputs and not loss.landed else loss.behind
         under = last.transaction.standing
@@ -170,7 +173,7 @@ class Aftermath:
             under = standing
         offsets = {number: last.transaction.next_offsets[number] for number in numbers}
         end = self._run(Transaction(outputs, offsets, under))
-        spared.clear()  # what hangs there now somebody else has open, or the brokers have forgotten again
+        spared -= places  # what hangs there now somebody else has open, or the brokers forgot it again
         if not offsets or end.error is None or end.error.code() not in MEMBERSHIP:
             return None
         if under is standing:

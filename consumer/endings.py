@@ -67,8 +67,8 @@ class Loss:
     def __bool__(self) -> bool:
         return bool(self.missing or self.behind) or self.undone
 
-    def to_abort(self, spared: set[Place]) -> set[Place]:
-        """What is to be aborted where it hangs: not what is spared if others can go on from the offsets."""
+    def first(self, spared: set[Place]) -> set[Place]:
+        """What is aborted where it hangs and written again; what is spared comes later, if the offsets are there."""
         return self.missing - spared if self.landed else self.missing
 
     def names(self) -> list[str]:

@@ -68,6 +68,8 @@ class Bench:
         """What is found to hang, one answer after the other; then nothing."""
         self.unseen: set[Place] = set()
         """Where the last record of a transaction cannot be seen."""
+        self.unshown: set[Place] = set()
+        """Where no commit shows it."""
         self.transactor = Transactor(
             make_producer=self._make,
             endings=Endings(self, self._find_hanging, self._look),
@@ -96,6 +98,11 @@ class Bench:
         """The brokers have committed the transaction that is under way."""
         if sent := self.producers[-1].sent_offsets:
             self.marks, self.offset = [place.metadata for place in sent], sent[0].offset
+
+    def land_where_written(self) -> None:
+        """What is written again can be seen now."""
+        written = {(record.topic, record.partition) for record in self.producers[-1].produced}
+        self.unseen -= written - self.unshown
 
     def land_unheard(self) -> None:
         """They have, and the producer hears that it is fenced."""
@@ -130,8 +137,8 @@ class Bench:
         places = {output.place for output in outputs}
         return Sight(seen=places - self.unseen, missing=places & self.unseen)
 
-    def _find_hanging(self, _: Collection[Place]) -> list[Place]:
-        return self.hanging.pop(0) if self.hanging else []
+    def _find_hanging(self, places: Collection[Place]) -> list[Place]:
+        return self.hanging.pop(0) if self.hanging and places else []
 
 
 def retriable() -> KafkaException:
@@ -610,25 +617,33 @@ def half_told(told: Bench) -> Bench:
     """As before, but the offsets are there: others can go on from them."""
     told.land()
     told.unseen = {AT_3, PROFILE.place}
-    told.land = told.unseen.clear  # type: ignore[method-assign]
+    told.land = told.land_where_written  # type: ignore[method-assign]
     return told
 
 
 def test_a_changelog_keeps_next_owners_out_until_all_is_there(half_told: Bench) -> None:
-    """What is open there is not aborted: it is committed with what is written again."""
-    half_told.hanging = [[AT_3, PROFILE.place], [PROFILE.place]]
+    """What is open there is not aborted: it is committed with what is written again, once all else can be seen."""
+    half_told.hanging = [[AT_3, PROFILE.place], *[[PROFILE.place]] * 3]
     assert half_told.transactor.verify(STANDING, everywhere=True).result(timeout=10) == COMMITTED
-    assert written(half_told) == [["lead.decisions"], ["lead.decisions", "lead.profiles"]]
+    assert written(half_told) == [["lead.decisions"], ["lead.decisions"], ["lead.profiles"]]
+    assert "abort" not in half_told.calls[half_told.calls.index("commit") :]
 
 
 def test_a_changelog_that_hangs_on_is_aborted(half_told: Bench) -> None:
     """After the commit that should have ended it: it is another one's, or the brokers have forgotten that too."""
-    half_told.hanging = [[AT_3, PROFILE.place], [PROFILE.place], [PROFILE.place]]
-    half_told.script.then("commit", lambda: half_told.unseen.discard(AT_3))
-    half_told.land, clear = lambda: None, half_told.land  # type: ignore[method-assign]
-    half_told.script.then("abort", None, clear)
+    half_told.hanging = [[AT_3, PROFILE.place], *[[PROFILE.place]] * 4]
+    half_told.unshown = {PROFILE.place}
+    half_told.script.then("abort", None, half_told.unseen.clear)
     assert half_told.transactor.verify(STANDING, everywhere=True).result(timeout=10) == COMMITTED
-    assert written(half_told) == [["lead.decisions"], ["lead.decisions", "lead.profiles"], ["lead.profiles"]]
+    assert written(half_told) == [["lead.decisions"], ["lead.decisions"], ["lead.profiles"], ["lead.profiles"]]
+
+
+def test_a_changelog_that_hangs_is_not_given_up_for_a_group_that_does_not_say(half_told: Bench) -> None:
+    """Offsets that are pending for long may be another partition's: where the changelog hangs nobody has gone on."""
+    half_told.hanging = [[AT_3, PROFILE.place], *[[PROFILE.place]] * 4]
+    half_told.script.then("committed", None, None, retriable())
+    assert half_told.transactor.verify(STANDING, everywhere=True).result(timeout=10) == COMMITTED
+    assert written(half_told) == [["lead.decisions"], ["lead.decisions"], ["lead.profiles"]]
 
 
 def test_a_changelog_where_an_aborted_one_may_be_open_is_aborted(half_told: Bench) -> None:
@@ -636,6 +651,13 @@ def test_a_changelog_where_an_aborted_one_may_be_open_is_aborted(half_told: Benc
     half_told.script.then("send_offsets", fenced())
     assert not half_told.run(PROFILE).committed
     assert written(half_told) == [["lead.decisions", "lead.profiles"]] * 2
+
+
+def test_a_changelog_that_keeps_nobody_out_is_written_with_the_rest(half_told: Bench) -> None:
+    """Nothing hangs there: it was aborted already."""
+    half_told.hanging = [[AT_3]]
+    assert half_told.transactor.verify(STANDING, everywhere=True).result(timeout=10) == COMMITTED
+    assert written(half_told)[-1] == ["lead.decisions", "lead.profiles"]
 
 
 def test_markers_of_a_mend_are_waited_for(half_told: Bench) -> None:
