@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -43,6 +44,14 @@ def _no_url(client: dict[str, Scalar]) -> dict[str, Scalar]:
     if "url" in client:
         raise PydanticCustomError("refused", "refused", {"refused": [("url", "has its own key, schema_registry.url")]})
     return client
+
+
+def _http_addresses(url: str) -> str:
+    for address in url.split(",") if url else ():
+        parts = urlsplit(address.strip())
+        if parts.scheme not in ("http", "https", "mock") or not parts.hostname or parts.port == 0:
+            raise ValueError(address)
+    return url
 
 
 def _as_path(value: Any) -> Any:
@@ -223,12 +232,12 @@ class DeadLetters(Section):
 class SchemaRegistry(Section):
     """The schema registry, if there is one (contract 3)."""
 
-    url: str = Field(
+    url: Annotated[str, AfterValidator(_http_addresses)] = Field(
         default="",
         repr=False,
-        pattern=r"^(|(https?|mock)://\S+)$",
-        description="Its address; empty: no registry, values in Avro single-object encoding.",
-        json_schema_extra={"allowed": "empty, or an address http://... or https://..."},
+        description="Its address, or several with commas between; empty: no registry, values in Avro single-object "
+        "encoding.",
+        json_schema_extra={"allowed": "empty, or addresses http://... or https://..., separated by commas"},
     )
     client: Annotated[dict[str, Scalar], AfterValidator(_no_url)] = Field(
         default_factory=dict,

@@ -12,8 +12,9 @@ _SECRET = re.compile(
     r"passw|passphrase|secret|credentials?$|user\.?info|jaas\.config|oauthbearer\.config|(?:^|[._])token$|key\.pem$|api\.?key",
     re.IGNORECASE,
 )
-# Up to the last @, which a password may hold; an address that lacks its scheme is told as a fault, with its value.
-_USERINFO = re.compile(r"(?<=://)[^/\s]+(?=@)|\A[^/:@\s]+:[^/\s]+(?=@)")
+# Up to the last @ of an address, for a password may hold @, / and commas; an address that lacks its scheme is told as a
+# fault, with its value.
+_USERINFO = re.compile(r"(?:(?<=://)|\A[^/:@\s]+:(?!//))(?:(?!,\w+://)\S)+(?=@)")
 
 
 def is_secret(name: str) -> bool:
@@ -32,6 +33,8 @@ def redacted(name: str, value: Any) -> Any:
     {'sasl.username': 'u', 'sasl.password': '***'}
     >>> redacted("url", "https://user:word@registry:8081")
     'https://***@registry:8081'
+    >>> redacted("url", "https://user:w/o,r@d@registry-1,http://u:p@registry-2")
+    'https://***@registry-1,http://***@registry-2'
     """
     if is_secret(name):
         return REDACTED

@@ -14,10 +14,13 @@ __all__ = ["Registry", "RegistryRefusedError", "RegistryUnavailableError", "Unkn
 
 _Answer = TypeVar("_Answer")
 
+_CREDENTIALS: Final = re.compile(r"//(?:(?!,\w+://)\S)+@")
 _UNKNOWN_ID: Final = (404, 40403)  # a 404 without this code is a proxy's, or a wrong path
 _RETRIABLE: Final = (408, 429)
 _UNKNOWN_FOR_S: Final = 10.0  # a producer may register its schema a moment after its first record was seen
 _UNKNOWN_MAX: Final = 1000  # garbage that looks like frames must not fill the memory
+_LEAST: Final = {"timeout": 0.001, "max.retries": 0, "retries.wait.ms": 0, "retries.max.wait.ms": 0}
+"""Of the numbers that the client does not judge before they fail every question."""
 _CLIENT: Final[Mapping[str, Any]] = {
     "timeout": 5.0,  # seconds; the client's own default is none, and the caller has a poll interval to keep
     "max.retries": 0,  # the caller retries, and says so; the client would do it silently for 20 s
@@ -42,8 +45,15 @@ class Registry:
     def __init__(
         self, url: str, client: Mapping[str, Any] | None = None, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        self._shown = re.sub(r"//[^/]*@", "//", url)  # without credentials: messages go to the log
-        self._client = SchemaRegistryClient.new_client({**_CLIENT, **(client or {}), "url": url})
+        self._shown = _CREDENTIALS.sub("//", url)  # messages go to the log
+        properties = {**_CLIENT, **(client or {}), "url": url}
+        for name, least in _LEAST.items():
+            if not isinstance(given := properties.get(name, least), int | float) or given < least:
+                raise ValueError(f"{name} = {given!r}; must be a number of at least {least}")
+        try:
+            self._client = SchemaRegistryClient.new_client(properties)
+        except Exception as error:  # what a property that is wrong causes depends on the property
+            raise ValueError(str(error)) from error
         self._monotonic = monotonic
         self._unknown_until: dict[int, float] = {}
 
@@ -64,8 +74,10 @@ class Registry:
                 raise self._unavailable(error) from error
             self._remember_unknown(schema_id)
             raise _unknown(schema_id) from None
-        if (schema.schema_type or "AVRO") != "AVRO" or not schema.schema_str:
+        if (schema.schema_type or "AVRO") != "AVRO":
             raise UnresolvableError(f"schema {schema_id} is of type {schema.schema_type}, not AVRO")
+        if not schema.schema_str or not isinstance(schema.schema_str, str):
+            raise self._foreign()
         return schema.schema_str
 
     def register(self, subject: str, schema: str) -> int:
@@ -78,12 +90,15 @@ class Registry:
         if not subject:
             raise ValueError("a schema is registered under a subject, <topic>-value")
         try:
-            return self._ask(lambda: self._client.register_schema(subject, Schema(schema, "AVRO")))
+            schema_id: object = self._ask(lambda: self._client.register_schema(subject, Schema(schema, "AVRO")))
         except SchemaRegistryError as error:
             status = error.http_status_code
             if status not in _RETRIABLE and 400 <= status < 500:
                 raise RegistryRefusedError(f"{self._shown} refuses the schema of {subject}: {error}") from error
             raise self._unavailable(error) from error
+        if not isinstance(schema_id, int):
+            raise self._foreign()
+        return schema_id
 
     def close(self) -> None:
         """Closes the connections; leaving a `with` block does it too."""
@@ -105,6 +120,11 @@ class Registry:
 
     def _unavailable(self, error: Exception) -> RegistryUnavailableError:
         return RegistryUnavailableError(f"the schema registry {self._shown}: {type(error).__name__}: {error}")
+
+    def _foreign(self) -> RegistryUnavailableError:
+        """A gateway or a proxy may answer for a registry that is away; the client has kept the answer."""
+        self._client.clear_caches()  # type: ignore[no-untyped-call]
+        return RegistryUnavailableError(f"the schema registry {self._shown}: the answer is none of a schema registry")
 
     def _remember_unknown(self, schema_id: int) -> None:
         while len(self._unknown_until) >= _UNKNOWN_MAX:

@@ -43,6 +43,15 @@ def test_the_policy_and_the_client_are_judged_too() -> None:
     ]
 
 
+def test_a_registry_without_properties_is_judged_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client takes certificates from the environment."""
+    monkeypatch.setenv("SSL_CERT_FILE", "nowhere.pem")
+    environ = {"LEAD_SCORER__SCHEMA_REGISTRY__URL": "http://registry:8081"}
+    error = CliRunner().invoke(app, ["config", "check"], env=environ).exception
+    assert isinstance(error, ConfigurationError)
+    assert error.faults == ("schema_registry.client: [Errno 2] No such file or directory",)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "fault"),
     [

@@ -151,6 +151,8 @@ NO_ANSWERS = {
     "not authorised": (401, {"error_code": 401, "message": "Unauthorized"}),
     "no JSON": (200, "<html>a proxy's page</html>"),
     "no object": (200, []),
+    "an object of something else": (200, {"status": "ok"}),
+    "a schema that is no text": (200, {"schema": 5}),
 }
 
 
@@ -179,7 +181,7 @@ def test_a_registry_that_says_nothing_is_unavailable(server: Answers) -> None:
         registry.schema_by_id(7)
 
 
-@pytest.mark.parametrize("body", [{"schema": "message M {}", "schemaType": "PROTOBUF"}, {"schemaType": "AVRO"}])
+@pytest.mark.parametrize("body", [{"schema": "message M {}", "schemaType": "PROTOBUF"}, {"schemaType": "JSON"}])
 def test_a_schema_that_is_not_avro_does_not_resolve(registry: Registry, server: Answers, body: Any) -> None:
     """The id is known: waiting for another answer would be in vain."""
     server.answer(200, body)
@@ -217,16 +219,40 @@ def test_client_properties_are_passed_through(server: Answers) -> None:
     assert server.asked[0][1] == "Basic " + base64.b64encode(b"user:word").decode()
 
 
-def test_no_message_shows_a_password(server: Answers) -> None:
+@pytest.mark.parametrize("body", [{}, {"id": "5"}])
+def test_an_answer_without_an_id_is_none(registry: Registry, server: Answers, body: Any) -> None:
+    """A gateway says that all is well where it has nobody to ask; the registry may be back a moment later."""
+    server.answer(200, body)
+    with pytest.raises(RegistryUnavailableError, match=server.url):
+        registry.register("t-value", '"string"')
+    server.answer(200, {"id": 12})
+    assert registry.register("t-value", '"string"') == 12
+
+
+@pytest.mark.parametrize("password", ["word", "wo@rd"])
+def test_no_message_shows_a_password(server: Answers, password: str) -> None:
     """The messages go to the log, and an address may hold credentials."""
     server.answer(503, "")
-    address = server.url.replace("//", "//user:word@")
+    address = server.url.replace("//", f"//user:{password}@")
     with Registry(address) as registry, pytest.raises(RegistryUnavailableError, match=server.url) as caught:
         registry.schema_by_id(7)
-    assert "word" not in str(caught.value)
+    assert password not in str(caught.value)
 
 
-def test_an_unknown_client_property_is_refused_at_once() -> None:
-    """A misspelt property must not be found out at the first record."""
-    with pytest.raises(ValueError, match=r"basic\.auth\.info"):
-        Registry("http://127.0.0.1:1", {"basic.auth.info": "user:word"})
+@pytest.mark.parametrize(
+    ("client", "told"),
+    [
+        ({"basic.auth.info": "user:word"}, r"basic\.auth\.info"),
+        ({"basic.auth.user.info": 5}, "int"),
+        ({"ssl.ca.location": "nowhere.pem"}, "No such file"),
+        ({"cache.capacity": "many"}, r"cache\.capacity"),
+        ({"max.retries": "3"}, r"max\.retries"),
+        ({"max.retries": -1}, r"max\.retries = -1; must be a number of at least 0"),
+        ({"timeout": "5"}, "timeout = '5'"),
+        ({"timeout": 0}, "timeout = 0"),
+    ],
+)
+def test_a_wrong_client_property_is_refused_at_once(client: dict[str, Any], told: str) -> None:
+    """It must not be found out at the first record."""
+    with pytest.raises(ValueError, match=told):
+        Registry("http://127.0.0.1:1", client)
