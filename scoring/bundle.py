@@ -42,6 +42,10 @@ class MissingFileError(BundleError):
     """A file is not there."""
 
 
+class UnreadableFileError(BundleError):
+    """A file cannot be read now: a right, a share or a descriptor is missing. Its content is not what is wrong."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """A checked manifest and the very bytes whose hash it names; `source` is the model's path, for messages only."""
@@ -80,7 +84,8 @@ def read_bounded(path: Path, bytes_max: int) -> bytes:
 
     Raises:
         MissingFileError: There is no such file.
-        BundleError: It cannot be read, is not a regular file, or is larger.
+        UnreadableFileError: It cannot be read.
+        BundleError: It is not a regular file, or is larger.
     """
     try:
         # Opened without blocking: a named pipe in the file's place would hold the caller for ever.
@@ -91,7 +96,7 @@ def read_bounded(path: Path, bytes_max: int) -> bytes:
     except FileNotFoundError:
         raise MissingFileError(f"{path}: missing") from None
     except OSError as error:
-        raise BundleError(f"{path}: cannot be read: {error.strerror}") from error
+        raise UnreadableFileError(f"{path}: cannot be read: {error.strerror}") from error
     if len(content) > bytes_max:
         raise BundleError(f"{path}: larger than {bytes_max} bytes, the limit")
     return content

@@ -8,7 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from scoring.bundle import MANIFEST_FILE, MODEL_FILE, BundleError, MissingFileError, load_bundle, read_bounded
+from scoring.bundle import (
+    MANIFEST_FILE,
+    MODEL_FILE,
+    BundleError,
+    MissingFileError,
+    UnreadableFileError,
+    load_bundle,
+    read_bounded,
+)
 from scoring.listener import Load
 from scoring.manifest import VERSION_PATTERN
 from scoring.model import Model
@@ -43,7 +51,8 @@ class Slot(Protocol):
 class Reloader:
     """Watches `<directory>/<alias>` and the bundle that it names; loads, checks and offers on a thread of its own.
 
-    A bundle that is refused leaves the model before in service and is looked at again when one of its files changes.
+    A bundle that is refused leaves the model before in service and is looked at again when one of its files changes; at
+    once if it could not be read.
 
     Args:
         directory: The model directory; need not exist yet.
@@ -60,6 +69,8 @@ class Reloader:
         self._slot = slot
         self._on_load = on_load
         self._seen: _Look | None = None
+        self._unread = ""
+        """Why the bundle that was seen last could not be read."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="model-reload", daemon=True)
         self.version: str | None = None
@@ -68,9 +79,9 @@ class Reloader:
     def check(self) -> None:
         """Looks once, and loads if something changed; called before `start` for the first model, so that it serves."""
         look = self._look()
-        if look == self._seen:
+        if look == self._seen and not self._unread:
             return
-        self._seen = look
+        told, self._seen, self._unread = self._unread, look, ""
         if look.fault:
             self._refuse(None, look.fault)
         elif look.version is None:
@@ -81,7 +92,7 @@ class Reloader:
             self._slot.offer(None, "no_model")
             self._on_load(Load("removed", None, ""))
         else:
-            self._load(look.version)
+            self._load(look.version, told)
 
     def start(self) -> None:
         """Begins to watch."""
@@ -97,9 +108,13 @@ class Reloader:
         while not self._stop.wait(self._interval_s):
             self.check()
 
-    def _load(self, version: str) -> None:
+    def _load(self, version: str, told: str) -> None:
         try:
             model = Model(load_bundle(self._directory, version))
+        except UnreadableFileError as error:
+            self._unread = str(error)
+            if self._unread != told:
+                self._refuse(version, self._unread)
         except BundleError as error:
             self._refuse(version, str(error))
         except Exception as error:  # noqa: BLE001 - whatever a file from outside can cause is a refusal of that file
@@ -134,4 +149,4 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
         found = path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return found.st_ctime_ns, found.st_size, found.st_ino  # a change of rights moves this time alone
