@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
 from heapq import nlargest
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from cli.context import console, settings_of
+from schemas.times import MAX_MS, MIN_MS
 
 if TYPE_CHECKING:
     from consumer.replay import DeadLetter, Selection
@@ -23,6 +24,12 @@ SHOWN_MAX = 1000
 Row = dict[str, Any]
 Counts = Counter[tuple[str, int]]
 """By reason and source partition."""
+
+
+class _Chosen(NamedTuple):
+    reason: str
+    partition: int
+    key: bytes | None
 
 
 class Output(StrEnum):
@@ -64,6 +71,8 @@ def list_(
     if output is Output.JSON:
         for row in rows:
             typer.echo(json.dumps(row, ensure_ascii=False))
+        if len(rows) < counts.total():
+            typer.echo(f"the latest {len(rows)} of {counts.total()} dead letters; --limit shows more", err=True)
         return
     _print_table(rows)
     _print_counts(counts)
@@ -84,18 +93,32 @@ def replay(
 
     They are counted first. Doing it twice is harmless: the scorer drops the second as a duplicate, as long as the id is
     among the lead's last `state.dedup_window`. The place that is printed is the `decision_id` of a record's decision;
-    one that fails again is a dead letter again, which `list` shows with where it was replayed from.
+    one that fails again is a dead letter again, which `list` shows with where it was replayed from, and which is sent
+    instead of the one before if both are chosen.
     """
     settings, selection = settings_of(ctx), _selection(reason, partition, offset, since, until)
-    ready, unfit = dict[str, tuple[str, int]](), list[str]()
+    ready, unfit = dict[str, _Chosen](), list[str]()
+    replayed = set[str | None]()
     for letter in _letters(settings, selection):
+        replayed.add(letter.replayed_from)
         if letter.replayable:
-            ready[letter.place] = letter.reason, letter.source_partition
+            ready[letter.place] = _Chosen(letter.reason, letter.source_partition, letter.key)
         else:
             unfit.append(letter.place)
-    _print_counts(Counts(ready.values()))
+    before = replayed.intersection(ready)
+    ready = {place: chosen for place, chosen in ready.items() if place not in before}
+    _print_counts(Counts((chosen.reason, chosen.partition) for chosen in ready.values()))
+    if before:
+        typer.echo(f"{len(before)} more were replayed before and failed again: what became of them is sent", err=True)
     for place in unfit:
         typer.echo(f"{place}: cannot be replayed: it lost its value, or does not say where it came from", err=True)
+    window = settings.state.dedup_window
+    if many := sum(count > window for count in Counter(chosen.key for chosen in ready.values()).values()):
+        typer.echo(
+            f"{many} keys have more of these than state.dedup_window = {window}: send them once only, a second time "
+            "would not be known for duplicates",
+            err=True,
+        )
     if dry_run or not ready:
         typer.echo(f"would send {len(ready)}; nothing was sent")
         return
@@ -197,7 +220,8 @@ def _shown(letter: "DeadLetter") -> Row:
 
 
 def _time(letter: "DeadLetter") -> str:
-    return datetime.fromtimestamp(letter.append_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    append_ms = min(max(letter.append_ms, MIN_MS), MAX_MS)  # a producer may have stamped it with anything
+    return datetime.fromtimestamp(append_ms / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 def _print_table(rows: Iterable[Row]) -> None:

@@ -63,14 +63,22 @@ def _decisions(
     consumer: "Consumer", settings: "Settings", decision: str | None, from_beginning: bool
 ) -> Iterator[dict[str, Any]]:
     from consumer.topic_reader import read_topic
-    from schemas.codec import decision_codec
+    from runtime.errors import FatalError
+    from schemas.codec import RegistryUnavailableError, UndecodableError, UnknownSchemaError, decision_codec
     from schemas.registry import Registry
 
     url = settings.schema_registry.url
     codec = decision_codec(registry=Registry(url, settings.schema_registry.client) if url else None)
     topic = settings.topics.decisions
     for message in read_topic(consumer, topic, from_beginning=from_beginning, follow=True):
-        datum = codec.decode(message.value())
+        try:
+            datum = codec.decode(message.value())
+        except RegistryUnavailableError as error:
+            raise FatalError(f"{error}. Without it no decision can be read: try again once it is there.") from error
+        except (UndecodableError, UnknownSchemaError) as error:
+            place = f"{topic}-{message.partition()}-{message.offset()}"
+            typer.echo(f"{place}: is no decision that can be read: {error}", err=True)
+            continue
         if decision is None or datum["decision"] == decision:
             yield datum
 

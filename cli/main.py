@@ -80,7 +80,7 @@ def _last_word(invocation: Invocation, error: FatalError) -> None:
     if invocation.logs:
         from runtime.logging import get_logger
 
-        get_logger("cli").error("stopped", exit_code=error.exit_code, reason=str(error))
+        get_logger("cli").error("ended", exit_code=error.exit_code, reason=str(error))
     else:
         typer.echo(f"lead-scorer: {error}", err=True)
 

@@ -52,17 +52,21 @@ def dead_letter(
         reason: A code of the contract's section 5, or `internal_error`.
         exception: A class name.
         message: A sentence without anything of the payload.
-        limit_bytes: The largest record, in bytes, that the dead letter topic takes; a larger one loses its value.
+        limit_bytes: The largest record, in bytes, that the dead letter topic takes; a larger one loses its value, then
+            its headers, then its key.
     """
-    value, headers = record.value, list(record.headers() or [])
-    if _size_bytes(record, headers) + OVERHEAD_BYTES > limit_bytes:
+    key, value, headers = record.key, record.value, list(record.headers() or [])
+    room_bytes = limit_bytes - OVERHEAD_BYTES
+    if _size_bytes(key, value, headers) > room_bytes:
         size = record.size_bytes
         message = (
             f"{message}; {VALUE_DROPPED}: key and value have {size} bytes, the topic takes records of {limit_bytes}"
         )
         value = None
-        if _size_bytes(record._replace(value=None), headers) + OVERHEAD_BYTES > limit_bytes:
+        if _size_bytes(key, value, headers) > room_bytes:
             headers = []
+        if _size_bytes(key, value, headers) > room_bytes:
+            key = None
     fields = {
         "topic": source_topic,
         "partition": str(record.partition),
@@ -73,7 +77,7 @@ def dead_letter(
         "message": message,
     }
     headers += [(f"{HEADER_PREFIX}errors.{name}", text.encode()) for name, text in fields.items()]
-    return Output(topic, record.partition, record.key, value, record.append_ms, headers)
+    return Output(topic, record.partition, key, value, record.append_ms, headers)
 
 
 def source_offset(message: Message) -> int:
@@ -91,8 +95,8 @@ def _last_header(headers: Headers | None, wanted: str) -> str:
     return next((value.decode() for name, value in reversed(headers or []) if name == wanted and value), "")
 
 
-def _size_bytes(record: Record, headers: Headers) -> int:
-    return record.size_bytes + sum(len(name) + len(value or b"") + 10 for name, value in headers)
+def _size_bytes(key: bytes | None, value: bytes | None, headers: Headers) -> int:
+    return len(key or b"") + len(value or b"") + sum(len(name) + len(data or b"") + 10 for name, data in headers)
 
 
 class Guard:

@@ -252,7 +252,7 @@ class Http(Section):
 
     host: str = Field(
         default="127.0.0.1",
-        pattern=r"^\S+$",
+        pattern=r"^[!-~]+$",
         description="Address to listen on; `0.0.0.0` for all.",
         json_schema_extra={"allowed": "a host name or an address"},
     )

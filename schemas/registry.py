@@ -18,7 +18,7 @@ _CREDENTIALS: Final = re.compile(r"//(?:(?!,\w+://)\S)+@")
 _UNKNOWN_ID: Final = (404, 40403)  # a 404 without this code is a proxy's, or a wrong path
 _RETRIABLE: Final = (408, 429)
 _UNKNOWN_FOR_S: Final = 10.0  # a producer may register its schema a moment after its first record was seen
-_UNKNOWN_MAX: Final = 1000  # garbage that looks like frames must not fill the memory
+_UNKNOWN_MAX: Final = 20_000  # garbage that looks like frames must not fill the memory; a batch is not asked for twice
 _LEAST: Final = {"timeout": 0.001, "max.retries": 0, "retries.wait.ms": 0, "retries.max.wait.ms": 0}
 """Of the numbers that the client does not judge before they fail every question."""
 _CLIENT: Final[Mapping[str, Any]] = {

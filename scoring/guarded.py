@@ -117,8 +117,10 @@ class GuardedScorer:
         self._taken = offer
         if self._slot is not None:
             self._slot.runner.close()
-        self._slot = None if offer.model is None else self._prepare(offer.model)
-        self._breaker.model_changed()
+        self._slot = None
+        if offer.model is not None:  # without one there is nothing to probe
+            self._slot = self._prepare(offer.model)
+            self._breaker.model_changed()
 
     def _prepare(self, model: Model) -> _Slot:
         def fresh() -> Predict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -42,7 +43,7 @@ def test_the_latest_are_shown_in_order_of_time(monkeypatch: pytest.MonkeyPatch) 
     """Those of one moment as they stand in the topic."""
     in_topic(monkeypatch, [letter(0, 30), letter(1, 10), letter(2, 20), letter(3, 30)])
     result = CliRunner().invoke(app, ["dead-letters", "list", "--output", "json", "--limit", "3"])
-    rows = [json.loads(line) for line in result.output.splitlines()]
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert [row["dead_letter"] for row in rows] == ["letters-0-2", "letters-0-0", "letters-0-3"]
 
 
@@ -51,6 +52,44 @@ def test_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     in_topic(monkeypatch, [letter(0), letter(1, reason="unknown_schema"), letter(2)])
     result = CliRunner().invoke(app, ["dead-letters", "list", "--limit", "1"])
     assert "3 dead letters" in result.output
+
+
+def test_what_is_not_shown_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that reads the lines would take them for all."""
+    in_topic(monkeypatch, [letter(0), letter(1), letter(2)])
+    result = CliRunner().invoke(app, ["dead-letters", "list", "--output", "json", "--limit", "2"])
+    assert "the latest 2 of 3 dead letters" in result.stderr
+
+
+@pytest.mark.parametrize("append_ms", [-(10**15), 10**15])
+def test_a_time_that_cannot_be_is_shown(monkeypatch: pytest.MonkeyPatch, append_ms: int) -> None:
+    """A producer may stamp a record with anything: the first or the last time that there is stands for it."""
+    in_topic(monkeypatch, [letter(0, append_ms)])
+    result = CliRunner().invoke(app, ["dead-letters", "list", "--output", "json"])
+    assert json.loads(result.stdout)["appended_at"][:5] in ("0001-", "9999-")
+
+
+def test_of_what_failed_again_the_latest_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each replay would double what is still bad."""
+    again = replace(letter(1), replayed_from="letters-0-0")
+    in_topic(monkeypatch, [letter(0), again, letter(2)])
+    result = CliRunner().invoke(app, ["dead-letters", "replay", "--dry-run"])
+    assert "would send 2" in result.stdout
+    assert "1 more were replayed before" in result.stderr
+
+
+def test_what_was_chosen_alone_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What became of it is not among the chosen."""
+    in_topic(monkeypatch, [replace(letter(0), replayed_from="letters-0-9")])
+    assert "would send 1" in CliRunner().invoke(app, ["dead-letters", "replay", "--dry-run"]).stdout
+
+
+@pytest.mark.parametrize(("count", "told"), [(32, False), (33, True)])
+def test_more_than_the_window_knows_is_told(monkeypatch: pytest.MonkeyPatch, count: int, *, told: bool) -> None:
+    """Ids leave the window in the order in which they came: of one more than it holds a second replay finds none."""
+    in_topic(monkeypatch, [letter(number) for number in range(count)])
+    result = CliRunner().invoke(app, ["dead-letters", "replay", "--dry-run"])
+    assert ("1 keys have more of these than state.dedup_window = 32" in result.stderr) is told
 
 
 def test_what_was_counted_is_sent_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,7 +133,7 @@ def test_a_service_says_its_last_word_in_the_log(
     monkeypatch.setattr(cli_main, "app", fails)
     with pytest.raises(SystemExit):
         cli_main.main()
-    assert '"event": "stopped"' in (err := capsys.readouterr().err)
+    assert '"event": "ended"' in (err := capsys.readouterr().err)
     assert '"reason": "the changelog is gone"' in err
 
 

@@ -96,22 +96,30 @@ def test_a_value_that_does_not_fit_is_dropped_and_the_size_told() -> None:
 
 
 def test_headers_that_alone_are_too_large_are_dropped() -> None:
-    """Then the letter is the key and the seven: it always fits."""
+    """Then the letter is the key and the seven."""
     letter = buried(record(key=b"abc", value=b"v", headers=[("a", bytes(5000))]), limit_bytes=4000)
     assert (letter.key, letter.value, len(letter.headers or [])) == (b"abc", None, 7)
     assert VALUE_DROPPED in own(letter)["message"]
 
 
-@given(st.integers(0, 3000), st.lists(st.integers(0, 1500), max_size=3))
-def test_a_letter_is_whole_if_and_only_if_it_fits(value_bytes: int, header_bytes: list[int]) -> None:
+def test_a_key_that_alone_is_too_large_is_dropped() -> None:
+    """Then the letter is the seven: it always fits, or its partition would be stuck."""
+    letter = buried(record(key=bytes(5000), value=b"v", headers=[("a", b"1")]), limit_bytes=4000)
+    assert (letter.key, letter.value, len(letter.headers or [])) == (None, None, 7)
+    assert "key and value have 5001 bytes" in own(letter)["message"]
+
+
+@given(st.integers(0, 3500), st.integers(0, 3000), st.lists(st.integers(0, 1500), max_size=3))
+def test_a_letter_is_whole_if_and_only_if_it_fits(key_bytes: int, value_bytes: int, header_bytes: list[int]) -> None:
     """Whatever comes out is within the limit, and nothing is dropped that would fit."""
     limit_bytes = 4000
     headers: Headers = [("h", bytes(n)) for n in header_bytes]
-    letter = buried(record(value=bytes(value_bytes), headers=headers), limit_bytes)
-    size_bytes = 3 + value_bytes + sum(11 + n for n in header_bytes)
+    letter = buried(record(key=bytes(key_bytes), value=bytes(value_bytes), headers=headers), limit_bytes)
+    size_bytes = key_bytes + value_bytes + sum(11 + n for n in header_bytes)
     assert (letter.value is not None) == (size_bytes + OVERHEAD_BYTES <= limit_bytes)
-    kept_bytes = len(letter.value or b"") + sum(len(name) + len(value or b"") for name, value in letter.headers or [])
-    assert kept_bytes <= limit_bytes
+    assert (letter.key is not None) == (key_bytes + OVERHEAD_BYTES <= limit_bytes)
+    kept_bytes = sum(len(name) + len(value or b"") for name, value in letter.headers or [])
+    assert len(letter.key or b"") + len(letter.value or b"") + kept_bytes <= limit_bytes
 
 
 @pytest.mark.parametrize(("more_bytes", "whole"), [(0, True), (1, False)])

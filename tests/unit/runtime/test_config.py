@@ -312,6 +312,7 @@ def test_the_shown_configuration_has_every_key() -> None:
         ("[schema_registry]\nurl = 'http://a:port'\n", "schema_registry.url"),
         ("[schema_registry]\nurl = 'http://[::1'\n", "schema_registry.url"),
         ("[schema_registry]\nurl = 'https://'\n", "schema_registry.url"),
+        ("[http]\nhost = 'söhne'\n", "http.host"),
         ("[model]\ndirectory = ''\n", "model.directory"),
         ("[model]\nalias = '../champion'\n", "model.alias"),
     ],

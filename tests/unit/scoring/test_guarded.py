@@ -204,6 +204,19 @@ def test_open_breaker_leaves_the_model_alone(bench: Bench) -> None:
     assert len(bench.calls) == calls
 
 
+def test_a_model_that_is_taken_away_is_not_probed(bench: Bench) -> None:
+    """The next one is, at once."""
+    bench.act = raises
+    for _ in range(5):
+        bench.score()
+    bench.scorer.offer(None)
+    bench.score()
+    assert bench.scorer.breaker_state is BreakerState.OPEN
+    bench.scorer.offer(model("v1"))
+    bench.score()
+    assert bench.heard.transitions[-2].reason == "another model: probing"
+
+
 def test_probe_is_small_and_the_rest_is_for_the_rules(bench: Bench) -> None:
     """Half-open, 16 rows are the model's and the others wait for the breaker to close."""
     bench.act = raises
