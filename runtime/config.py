@@ -135,8 +135,9 @@ class Topics(Section):
         default="broker",
         description="Whose clock stamps events: `broker` requires LogAppendTime, `producer` accepts CreateTime too; "
         "then latency, lag in seconds, the gate on future events and the memory of leads are as good as the producers' "
-        "clocks: keep `message.timestamp.after.max.ms` of the topic at its default (1 h), and timestamps of one "
-        "partition within a day of each other.",
+        "clocks: keep `message.timestamp.after.max.ms` of the topic at 1 h (the default since Kafka 4, before it there "
+        "was no bound), and timestamps of one partition within a day of each other, or `state.retention_days` if less; "
+        "one that is further ahead makes the instance that read it forget leads too early.",
     )
 
     def action(self, decision: str) -> str:
