@@ -21,6 +21,7 @@ from runtime.errors import ConfigurationError
 DEFAULT_FILE = Path("lead-scorer.toml")
 Scalar = str | int | float | bool
 
+_HTTP_ADDRESS = re.compile(r"(https?|mock)://\S+")
 _ADDRESS = re.compile(r"(\w+://)?(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\],]+)(:\d{1,5})?")
 
 
@@ -47,9 +48,8 @@ def _no_url(client: dict[str, Scalar]) -> dict[str, Scalar]:
 
 
 def _http_addresses(url: str) -> str:
-    for address in url.split(",") if url else ():
-        parts = urlsplit(address.strip())
-        if parts.scheme not in ("http", "https", "mock") or not parts.hostname or parts.port == 0:
+    for address in map(str.strip, url.split(",") if url else ()):
+        if not _HTTP_ADDRESS.fullmatch(address) or not (parts := urlsplit(address)).hostname or parts.port == 0:
             raise ValueError(address)
     return url
 

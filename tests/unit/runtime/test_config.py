@@ -312,6 +312,7 @@ def test_the_shown_configuration_has_every_key() -> None:
         ("[schema_registry]\nurl = 'http://a:port'\n", "schema_registry.url"),
         ("[schema_registry]\nurl = 'http://[::1'\n", "schema_registry.url"),
         ("[schema_registry]\nurl = 'https://'\n", "schema_registry.url"),
+        ("[schema_registry]\nurl = 'http://a b'\n", "schema_registry.url"),
         ("[http]\nhost = 'söhne'\n", "http.host"),
         ("[model]\ndirectory = ''\n", "model.directory"),
         ("[model]\nalias = '../champion'\n", "model.alias"),
@@ -321,6 +322,14 @@ def test_what_cannot_work_is_refused(given: str, key: str) -> None:
     """Values that would fail later, or silently, are faults at start."""
     (fault,) = faults(given)
     assert fault.startswith(f"{key} = ")
+
+
+@pytest.mark.parametrize(
+    "url", ["", "http://a", "https://user:word@a:8081/path", "http://a:1, http://[::1]:2", "mock://a"]
+)
+def test_addresses_of_registries(url: str) -> None:
+    """What the registry's client takes as addresses is taken."""
+    assert load(None, {"LEAD_SCORER__SCHEMA_REGISTRY__URL": url}).schema_registry.url == url
 
 
 @pytest.mark.parametrize("servers", ["b:9092", "a:1, b:2", "[::1]:9092", "SASL_SSL://b.example.org:9093", "broker"])
