@@ -25,7 +25,10 @@ from typing import Self, TypeVar
 import numpy as np
 from confluent_kafka import IsolationLevel, Message
 
+from cli.context import policy_of
+from runtime import kafka
 from runtime.config import Settings, load
+from runtime.topics import create_topics, topic_specs
 from schemas.codec import decision_codec
 from tests.bundles import promote, write_bundle
 from tests.faults.instances import lags
@@ -63,14 +66,16 @@ def cli(environ: Mapping[str, str], *arguments: str) -> subprocess.CompletedProc
 
 
 def prepare(namespace: Namespace, directory: Path, **environ: str) -> tuple[dict[str, str], Settings]:
-    """Topics, and a model that serves."""
+    """Topics, as `topics create` makes them but without a process of its own, and a model that serves."""
     models = directory / "models"
     write_bundle(models, VERSION)
     promote(models, VERSION)
     environ = {**namespace.environ(), "LEAD_SCORER__MODEL__DIRECTORY": str(models), **environ}
-    done = cli(environ, "topics", "create")
-    assert done.returncode == 0, done.stderr
-    return environ, load(None, environ)
+    settings = load(None, environ)
+    admin = kafka.admin(settings)
+    kafka.wait_for_broker(admin)
+    create_topics(admin, topic_specs(settings, policy_of(settings).decisions))
+    return environ, settings
 
 
 def client(**properties: str | int) -> dict[str, str]:
