@@ -13,11 +13,10 @@ from confluent_kafka import (
     Message,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
 
 from consumer.damage import DAMAGED, damaged
 from consumer.drills import At, nowhere
-from consumer.end_offsets import end_offsets
+from consumer.end_offsets import OffsetLister, end_offsets
 from consumer.reader import Reader
 from consumer.start import Changelog
 from runtime.errors import StateError
@@ -37,7 +36,7 @@ class ChangelogReader:
     def __init__(
         self,
         reader: Reader,
-        admin: AdminClient,
+        admin: OffsetLister,
         codec: Codec,
         topic: str,
         group_id: str,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from typing import Any, Protocol
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._listoffsets import (
+from confluent_kafka.admin._listoffsets import (  # the package exports them without saying so
     ListOffsetsResultInfo,
     OffsetSpec,
-)  # the package exports it without saying so
+)
 
 from runtime.kafka import REFUSALS
 
@@ -27,7 +27,19 @@ NOT_THERE = REFUSALS | {
 }
 
 
-def ends(admin: AdminClient, places: Collection[Place], isolation: IsolationLevel) -> dict[Place, int]:
+class OffsetLister(Protocol):
+    """What is needed of an admin client; `RenewedAdmin` is one that does not stay stuck."""
+
+    def list_offsets(
+        self, asked: dict[TopicPartition, OffsetSpec], /, *, isolation_level: IsolationLevel, request_timeout: float
+    ) -> dict[TopicPartition, Future[Any]]:
+        """A future for each partition that is asked for."""
+
+    def list_topics(self, *, timeout: float) -> Any:
+        """The metadata of all topics."""
+
+
+def ends(admin: OffsetLister, places: Collection[Place], isolation: IsolationLevel) -> dict[Place, int]:
     """The end offset of each partition, of any topics.
 
     Args:
@@ -41,7 +53,7 @@ def ends(admin: AdminClient, places: Collection[Place], isolation: IsolationLeve
     return _offsets(admin, places, OffsetSpec.latest(), isolation)  # type: ignore[no-untyped-call]
 
 
-def ends_of_existing(admin: AdminClient, places: Collection[Place], isolation: IsolationLevel) -> dict[Place, int]:
+def ends_of_existing(admin: OffsetLister, places: Collection[Place], isolation: IsolationLevel) -> dict[Place, int]:
     """As `ends`, without the partitions that are gone or that we may not ask for.
 
     Raises:
@@ -57,7 +69,7 @@ def ends_of_existing(admin: AdminClient, places: Collection[Place], isolation: I
     return ends(admin, [place for place in places if place[1] in found.get(place[0], ())], isolation)
 
 
-def starts(admin: AdminClient, places: Collection[Place]) -> dict[Place, int]:
+def starts(admin: OffsetLister, places: Collection[Place]) -> dict[Place, int]:
     """The first offset that each partition still has, of any topics.
 
     Raises:
@@ -66,7 +78,7 @@ def starts(admin: AdminClient, places: Collection[Place]) -> dict[Place, int]:
     return _offsets(admin, places, OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED)  # type: ignore[no-untyped-call]
 
 
-def end_offsets(admin: AdminClient, topic: str, numbers: list[int], isolation: IsolationLevel) -> dict[int, int]:
+def end_offsets(admin: OffsetLister, topic: str, numbers: list[int], isolation: IsolationLevel) -> dict[int, int]:
     """The end offset of each of a topic's partitions, by their numbers.
 
     Raises:
@@ -75,7 +87,7 @@ def end_offsets(admin: AdminClient, topic: str, numbers: list[int], isolation: I
     return _numbered(ends(admin, _places(topic, numbers), isolation))
 
 
-def known_end_offsets(admin: AdminClient, topic: str, numbers: list[int]) -> dict[int, int]:
+def known_end_offsets(admin: OffsetLister, topic: str, numbers: list[int]) -> dict[int, int]:
     """The last stable offset of those of a topic's partitions whose leaders answer.
 
     Raises:
@@ -86,7 +98,7 @@ def known_end_offsets(admin: AdminClient, topic: str, numbers: list[int]) -> dic
     )
 
 
-def start_offsets(admin: AdminClient, topic: str, numbers: list[int]) -> dict[int, int]:
+def start_offsets(admin: OffsetLister, topic: str, numbers: list[int]) -> dict[int, int]:
     """The first offset that each partition still has.
 
     Raises:
@@ -104,7 +116,7 @@ def _numbered(offsets: dict[Place, int]) -> dict[int, int]:
 
 
 def _offsets(
-    admin: AdminClient,
+    admin: OffsetLister,
     places: Collection[Place],
     spec: OffsetSpec,
     isolation: IsolationLevel,

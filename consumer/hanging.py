@@ -12,9 +12,8 @@ from collections.abc import Collection
 
 import structlog
 from confluent_kafka import IsolationLevel, KafkaException
-from confluent_kafka.admin import AdminClient
 
-from consumer.end_offsets import Place, ends, ends_of_existing
+from consumer.end_offsets import OffsetLister, Place, ends, ends_of_existing
 from runtime.clock import Clock
 
 log = structlog.get_logger(__name__)
@@ -33,7 +32,7 @@ class HangingTransactions:
         clock: For waiting.
     """
 
-    def __init__(self, admin: AdminClient, clock: Clock) -> None:
+    def __init__(self, admin: OffsetLister, clock: Clock) -> None:
         self._admin, self._clock = admin, clock
 
     def find(self, places: Collection[Place]) -> list[Place]:

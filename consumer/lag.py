@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from consumer.assignment import Partition, Phase
-from consumer.end_offsets import known_end_offsets
+from consumer.end_offsets import OffsetLister, known_end_offsets
 from consumer.stalls import Stalls
 from runtime.clock import Clock
 from runtime.metrics import Metrics
@@ -49,7 +48,7 @@ class LagMonitor:
     def __init__(
         self,
         *,
-        admin: AdminClient,
+        admin: OffsetLister,
         consumer: Consumer,
         topic: str,
         partitions: Callable[[], list[Partition]],

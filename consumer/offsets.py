@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
 
-from consumer.end_offsets import end_offsets, start_offsets
+from consumer.end_offsets import OffsetLister, end_offsets, start_offsets
 from consumer.start import Start
 
 REQUEST_TIMEOUT_S = 10.0
@@ -21,7 +20,7 @@ class GroupOffsets:
         topic: Of the input.
     """
 
-    def __init__(self, consumer: Consumer, hasty: Consumer, admin: AdminClient, topic: str) -> None:
+    def __init__(self, consumer: Consumer, hasty: Consumer, admin: OffsetLister, topic: str) -> None:
         self._consumer, self._hasty, self._admin, self._topic = consumer, hasty, admin, topic
 
     def committed(self, numbers: list[int]) -> list[TopicPartition]:

@@ -9,11 +9,10 @@ from typing import Any, NamedTuple, cast
 
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from consumer.damage import DAMAGED, damaged
 from consumer.dead_letters import source_offset
-from consumer.end_offsets import end_offsets
+from consumer.end_offsets import OffsetLister, end_offsets
 from consumer.reader import Reader
 from consumer.start import Changelog, Mark, Plan, Start, TopicIds, plan
 from runtime.errors import StateError
@@ -72,7 +71,7 @@ class Rebuilder:
     """
 
     def __init__(
-        self, reader: Reader, admin: AdminClient, sources: Sources, ids: TopicIds, policy: Policy, memory: Memory
+        self, reader: Reader, admin: OffsetLister, sources: Sources, ids: TopicIds, policy: Policy, memory: Memory
     ) -> None:
         self._reader, self._admin, self._from, self._ids = reader, admin, sources, ids
         self._policy, self._memory = policy, memory

@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 import structlog
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient
 
-from consumer.end_offsets import Place, ends_of_existing, starts
+from consumer.end_offsets import OffsetLister, Place, ends_of_existing, starts
 from consumer.reader import Reader
 from consumer.records import Output, last_by_place
 from runtime.kafka import REFUSALS
@@ -41,7 +40,7 @@ class Sightings:
         admin: The cluster.
     """
 
-    def __init__(self, reader: Reader, admin: AdminClient) -> None:
+    def __init__(self, reader: Reader, admin: OffsetLister) -> None:
         self._reader, self._admin = reader, admin
 
     def look(self, outputs: Sequence[Output]) -> Sight:

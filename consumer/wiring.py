@@ -9,7 +9,6 @@ from typing import Any
 
 import structlog
 from confluent_kafka import Consumer, Producer
-from confluent_kafka.admin import AdminClient
 
 from consumer.aborts import Aborts
 from consumer.assignment import Phase
@@ -17,6 +16,7 @@ from consumer.attempt import Undelivered
 from consumer.changelog import ChangelogReader
 from consumer.dead_letters import Guard
 from consumer.drills import At, PassingScorer, nowhere
+from consumer.end_offsets import OffsetLister
 from consumer.endings import Endings
 from consumer.fencing import Fencing
 from consumer.hanging import HangingTransactions
@@ -28,6 +28,7 @@ from consumer.processor import Destinations, Processor
 from consumer.purge import Purge
 from consumer.reader import Reader
 from consumer.rebuild import Rebuilder, Sources
+from consumer.renewed_admin import RenewedAdmin
 from consumer.restore import BackgroundRestorer
 from consumer.serving import Serving
 from consumer.sightings import Sightings
@@ -117,15 +118,16 @@ def connect(
     events_codec, decisions_codec, profiles_codec = _codecs(settings, policy, telemetry, clock)
     topics = settings.topics
     ids = TopicIds(found[topics.events].topic_id, found[topics.profiles].topic_id)
-    offsets = group_offsets(settings, admin)
+    lister = RenewedAdmin(lambda: kafka.admin(settings), clock)
+    offsets = group_offsets(settings, lister)
     limit_bytes = _dead_letter_bytes(found[topics.dead_letters])
-    transactor = make_transactor(settings, admin, offsets, clock, ids.to_metadata, batch_bytes(specs, found), at)
+    transactor = make_transactor(settings, lister, offsets, clock, ids.to_metadata, batch_bytes(specs, found), at)
     telemetry.turned("init_transactions")
     transactor.open()
     reader = Reader(lambda: _consumer(settings), clock)
     changelog = ChangelogReader(
         reader,
-        admin,
+        lister,
         profiles_codec,
         topics.profiles,
         settings.kafka.group_id,
@@ -134,7 +136,7 @@ def connect(
     )
     memory = Memory(settings.state.dedup_window, int(settings.state.retention_days * DAY_MS))
     sources = Sources(topics.events, topics.decisions, topics.dead_letters, events_codec, decisions_codec)
-    rebuilder = Rebuilder(reader, admin, sources, ids, policy, memory) if rebuild_state else None
+    rebuilder = Rebuilder(reader, lister, sources, ids, policy, memory) if rebuild_state else None
     restorer = BackgroundRestorer(offsets, changelog, ids, rebuilder, clock, metrics.set_restore_seconds)
     processor = Processor(
         codecs=(events_codec, decisions_codec, profiles_codec),
@@ -170,7 +172,7 @@ def connect(
         limits=Aborts(),
     )
     lag = LagMonitor(
-        admin=admin,
+        admin=lister,
         consumer=_consumer(settings),
         topic=topics.events,
         partitions=loop.assignment.snapshot,
@@ -183,7 +185,7 @@ def connect(
     return Parts(loop, source, transactor, restorer, lag)
 
 
-def group_offsets(settings: Settings, admin: AdminClient) -> GroupOffsets:
+def group_offsets(settings: Settings, admin: OffsetLister) -> GroupOffsets:
     """Reads what the group has committed of the events topic."""
     hasty = _consumer(settings, **{"isolation.level": "read_uncommitted"})
     return GroupOffsets(_consumer(settings), hasty, admin, settings.topics.events)
@@ -191,7 +193,7 @@ def group_offsets(settings: Settings, admin: AdminClient) -> GroupOffsets:
 
 def make_transactor(
     settings: Settings,
-    admin: AdminClient,
+    admin: OffsetLister,
     offsets: GroupOffsets,
     clock: Clock,
     metadata: Callable[[str], str],

@@ -1,0 +1,68 @@
+"""A client that cannot find a leader again is replaced, one beside brokers that are away not all the time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException
+
+from consumer.end_offsets import end_offsets
+from consumer.renewed_admin import FAILS_S, FAILS_S_MAX, RenewedAdmin
+from tests.unit.consumer.fakes import FakeAdmin, FakeClock, fault
+
+
+class Bench:
+    """Clients that are made one after the other, all of them stuck until they are mended."""
+
+    def __init__(self) -> None:
+        self.clock, self.made = FakeClock(), list[FakeAdmin]()
+        self.stuck = True
+        self.admin = RenewedAdmin(self._make, self.clock)
+
+    def _make(self) -> Any:
+        self.made.append(FakeAdmin({0: 7}))
+        if self.stuck:
+            self.made[-1].script.then("list_offsets", *[fault(KafkaError._NOENT)] * 1000)
+        return self.made[-1].client
+
+    def ask(self) -> int | None:
+        try:
+            return end_offsets(self.admin, "decisions", [0], IsolationLevel.READ_UNCOMMITTED)[0]
+        except KafkaException:
+            return None
+
+    def ask_for(self, seconds: float) -> None:
+        until_s = self.clock.monotonic() + seconds
+        while self.clock.monotonic() < until_s:
+            self.ask()
+            self.clock.sleep(1.0)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_one_that_finds_no_leader_again_is_replaced(bench: Bench) -> None:
+    """It would not for as long as it lives, where a new one does."""
+    bench.ask_for(FAILS_S)
+    bench.stuck = False
+    assert len(bench.made) == 1
+    assert bench.ask() == 7
+    assert len(bench.made) == 2
+
+
+def test_where_brokers_are_away_new_ones_come_ever_more_seldom(bench: Bench) -> None:
+    """Each costs threads, and asks no better."""
+    bench.ask_for(3600)
+    assert 3600 / FAILS_S_MAX < len(bench.made) < 3600 / FAILS_S_MAX + 6
+
+
+def test_one_that_answers_again_stays(bench: Bench) -> None:
+    """Most failures pass."""
+    bench.ask_for(FAILS_S / 2)
+    bench.made[0].script = FakeAdmin({0: 7}).script
+    assert bench.ask() == 7
+    bench.ask_for(10 * FAILS_S)
+    assert len(bench.made) == 1
