@@ -49,7 +49,7 @@ def _further_faults(settings: "Settings") -> list[str]:
         from schemas.registry import Registry
 
         try:
-            Registry(settings.schema_registry.url, settings.schema_registry.client)
+            Registry(settings.schema_registry.url, settings.schema_registry.client).close()
         except ValueError as error:  # an unknown property, a certificate that is not there
             faults.append(f"schema_registry.client: {error}")
     try:

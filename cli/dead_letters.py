@@ -105,8 +105,9 @@ def replay(
             ready[letter.place] = _Chosen(letter.reason, letter.source_partition, letter.key)
         else:
             unfit.append(letter.place)
-    before = replayed.intersection(ready)
-    ready = {place: chosen for place, chosen in ready.items() if place not in before}
+    before = ready.keys() & replayed
+    for place in before:
+        del ready[place]
     _print_counts(Counts((chosen.reason, chosen.partition) for chosen in ready.values()))
     if before:
         typer.echo(f"{len(before)} more were replayed before and failed again: what became of them is sent", err=True)

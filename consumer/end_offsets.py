@@ -139,6 +139,17 @@ def _offsets(
     return found
 
 
+def is_answer(result: ListOffsetsResultInfo) -> bool:
+    """Whether a broker has said it: to the client a silent one is no error but the offset -1001."""
+    known: bool = result.offset >= 0
+    return known
+
+
+def place_names(places: Collection[Place]) -> list[str]:
+    """Partitions, for people."""
+    return [f"{topic}-{number}" for topic, number in sorted(places)]
+
+
 def _answers(
     futures: Mapping[TopicPartition, Future[ListOffsetsResultInfo]],
 ) -> tuple[dict[Place, int], KafkaException | None]:
@@ -149,13 +160,13 @@ def _answers(
     for asked, future in futures.items():
         place = asked.topic, asked.partition
         try:
-            offset = future.result().offset
+            result = future.result()
         except KafkaException as exception:
             failure = failure or exception
             continue
-        if offset >= 0:
-            found[place] = offset
-        else:  # to the client a silent broker is no error but the offset -1001
+        if is_answer(result):
+            found[place] = result.offset
+        else:
             silent.append(place)
     if silent and failure is None:
         failure = KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no offsets of {sorted(silent)}"))

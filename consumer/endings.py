@@ -10,7 +10,7 @@ import structlog
 from confluent_kafka import KafkaException, TopicPartition
 
 from consumer.attempt import Attempt
-from consumer.end_offsets import Place
+from consumer.end_offsets import Place, place_names
 from consumer.ports import Standing
 from consumer.records import Output
 from consumer.sightings import Sight
@@ -43,7 +43,7 @@ class Ending(NamedTuple):
 
     def names(self) -> list[str]:
         """What is open still, for people."""
-        return _names(self.hanging) + ["offsets"] * self.pending
+        return place_names(self.hanging) + ["offsets"] * self.pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Loss:
 
     def names(self) -> list[str]:
         """What is not there, for people."""
-        return _names(self.missing) + ["offsets"] * (not self.landed)
+        return place_names(self.missing) + ["offsets"] * (not self.landed)
 
 
 class Endings:
@@ -210,7 +210,3 @@ def _held(attempt: Attempt, then: Attempt | None, committed: Collection[TopicPar
 def kept(attempt: Attempt, standing: Standing, number: int) -> bool:
     """Whether a partition of a transaction was this instance's from then on."""
     return attempt.transaction.standing.tenures[number] == standing.tenures.get(number)
-
-
-def _names(places: Collection[Place]) -> list[str]:
-    return [f"{topic}-{number}" for topic, number in sorted(places)]

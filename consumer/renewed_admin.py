@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec  # the package exports it without saying so
 
 from consumer.detached import detached
-from consumer.end_offsets import Place
+from consumer.end_offsets import Place, is_answer, place_names
 from runtime.clock import Clock
 from runtime.errors import ConfigurationError
 
@@ -32,13 +32,14 @@ class RenewedAdmin:
     all that the one before failed at: where brokers are away another client finds no more.
 
     Args:
-        make: A client.
+        client: The first one.
+        make: Makes the others.
         clock: Times the failures.
     """
 
-    def __init__(self, make: Callable[[], AdminClient], clock: Clock) -> None:
-        self._make, self._clock = make, clock
-        self._client, self._lock = make(), Lock()
+    def __init__(self, client: AdminClient, make: Callable[[], AdminClient], clock: Clock) -> None:
+        self._client, self._make, self._clock = client, make, clock
+        self._lock = Lock()
         self._failing_since_s: dict[Place, float] = {}
         self._replaced_for: set[Place] = set()
         self._fails_s = FAILS_S
@@ -61,7 +62,7 @@ class RenewedAdmin:
 
     def _note(self, place: Place, future: Future[Any]) -> None:
         try:
-            answered = future.result().offset >= 0  # to the client a silent broker is no error but the offset -1001
+            answered = is_answer(future.result())
         except KafkaException:
             answered = False
         with self._lock:
@@ -78,8 +79,8 @@ class RenewedAdmin:
             now_s = self._clock.monotonic()
             if not self._failing_since_s or now_s - min(self._failing_since_s.values()) < self._fails_s:
                 return
-            places = [f"{topic}-{number}" for topic, number in sorted(self._failing_since_s)]
-            log.warning("admin_client_replaced", partitions=places, why=f"no answer for {self._fails_s:.0f} s")
+            partitions = place_names(self._failing_since_s)
+            log.warning("admin_client_replaced", partitions=partitions, why=f"no answer for {self._fails_s:.0f} s")
             self._replaced_for, self._failing_since_s = set(self._failing_since_s), {}
             self._fails_s = min(2 * self._fails_s, FAILS_S_MAX)
             try:

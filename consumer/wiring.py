@@ -118,7 +118,7 @@ def connect(
     events_codec, decisions_codec, profiles_codec = _codecs(settings, policy, telemetry, clock)
     topics = settings.topics
     ids = TopicIds(found[topics.events].topic_id, found[topics.profiles].topic_id)
-    lister = RenewedAdmin(lambda: kafka.admin(settings), clock)
+    lister = RenewedAdmin(admin, lambda: kafka.admin(settings), clock)
     offsets = group_offsets(settings, lister)
     limit_bytes = _dead_letter_bytes(found[topics.dead_letters])
     transactor = make_transactor(settings, lister, offsets, clock, ids.to_metadata, batch_bytes(specs, found), at)

@@ -45,7 +45,7 @@ class Registry:
     def __init__(
         self, url: str, client: Mapping[str, Any] | None = None, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        self._shown = _CREDENTIALS.sub("//", url)  # messages go to the log
+        self._shown = _CREDENTIALS.sub("//", url)  # without them: messages go to the log
         properties = {**_CLIENT, **(client or {}), "url": url}
         for name, least in _LEAST.items():
             if not isinstance(given := properties.get(name, least), int | float) or given < least:

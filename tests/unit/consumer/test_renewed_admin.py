@@ -18,7 +18,7 @@ class Bench:
     def __init__(self) -> None:
         self.clock, self.made = FakeClock(), list[FakeAdmin]()
         self.stuck = True
-        self.admin = RenewedAdmin(self._make, self.clock)
+        self.admin = RenewedAdmin(self._make(), self._make, self.clock)
 
     def _make(self) -> Any:
         self.made.append(FakeAdmin({0: 7}))

@@ -56,6 +56,7 @@ def test_what_is_no_secret_is_shown(name: str) -> None:
             "SASL_SSL://***@broker:9093,SASL_SSL://***@broker:9094",
         ),
         ("https://registry:8081/user", "https://registry:8081/user"),
+        ("https://registry:8081/@user", "https://***@user"),  # a password may hold all of that
         ("https://me:w/rd@registry:8081", "https://***@registry:8081"),
         ("https://me:w,rd@a,http://you:w@b", "https://***@a,http://***@b"),
         ("me@example", "me@example"),

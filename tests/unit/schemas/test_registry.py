@@ -153,6 +153,7 @@ NO_ANSWERS = {
     "no object": (200, []),
     "an object of something else": (200, {"status": "ok"}),
     "a schema that is no text": (200, {"schema": 5}),
+    "a type without a schema": (200, {"schemaType": "AVRO"}),
 }
 
 

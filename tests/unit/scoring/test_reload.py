@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scoring import bundle
-from scoring.bundle import Bundle, UnreadableFileError
+from scoring.bundle import Bundle, UnreadableFileError, load_bundle
 from scoring.listener import Load
 from scoring.model import Model
 from scoring.reload import Reloader
@@ -169,28 +168,23 @@ def test_bundle_that_becomes_whole_is_loaded(bench: Bench) -> None:
     assert bench.check() == ("v2", "")
 
 
+def away(directory: Path, version: str) -> Bundle:
+    raise UnreadableFileError(f"{directory / version}: cannot be read: Stale file handle")
+
+
 def test_bundle_that_cannot_be_read_is_tried_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A share that is away comes back without a file of it being changed; it is told once until then."""
-    there = bundle.load_bundle
-
-    def away(directory: Path, version: str) -> Bundle:
-        raise UnreadableFileError(f"{directory / version}: cannot be read: Stale file handle")
-
     monkeypatch.setattr("scoring.reload.load_bundle", away)
     bench.promote("v1")
     assert [bench.check() for _ in range(3)] == [(None, "bad_model")] * 3
     assert [load.result for load in bench.loads] == ["refused"]
-    monkeypatch.setattr("scoring.reload.load_bundle", there)
+    monkeypatch.setattr("scoring.reload.load_bundle", load_bundle)
     assert [bench.check() for _ in range(2)] == [("v1", "")] * 2
     assert [load.result for load in bench.loads] == ["refused", "loaded"]
 
 
 def test_bundle_that_cannot_be_read_is_forgotten_for_another(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once the alias names something else nothing is tried again."""
-
-    def away(directory: Path, version: str) -> Bundle:
-        raise UnreadableFileError(f"{directory / version}: cannot be read: Stale file handle")
-
     monkeypatch.setattr("scoring.reload.load_bundle", away)
     bench.promote("v1")
     bench.check()
