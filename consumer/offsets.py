@@ -8,6 +8,8 @@ from consumer.end_offsets import OffsetLister, end_offsets, start_offsets
 from consumer.start import Start
 
 REQUEST_TIMEOUT_S = 10.0
+SILENT_S = REQUEST_TIMEOUT_S / 2
+"""After so long without an answer another coordinator is looked for: there is time left to ask that one."""
 
 
 class GroupOffsets:

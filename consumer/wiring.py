@@ -23,7 +23,7 @@ from consumer.hanging import HangingTransactions
 from consumer.input import KafkaInput
 from consumer.lag import LagMonitor
 from consumer.loop import Loop
-from consumer.offsets import GroupOffsets
+from consumer.offsets import SILENT_S, GroupOffsets
 from consumer.processor import Destinations, Processor
 from consumer.purge import Purge
 from consumer.reader import Reader
@@ -186,9 +186,14 @@ def connect(
 
 
 def group_offsets(settings: Settings, admin: OffsetLister) -> GroupOffsets:
-    """Reads what the group has committed of the events topic."""
-    hasty = _consumer(settings, **{"isolation.level": "read_uncommitted"})
-    return GroupOffsets(_consumer(settings), hasty, admin, settings.topics.events)
+    """Reads what the group has committed of the events topic.
+
+    Only a client whose connection has ended looks for another coordinator: with its own patience, 60 s, one that stands
+    still is asked for minutes while others have its work.
+    """
+    impatient = {"socket.timeout.ms": int(1000 * SILENT_S)}
+    hasty = _consumer(settings, **impatient, **{"isolation.level": "read_uncommitted"})
+    return GroupOffsets(_consumer(settings, **impatient), hasty, admin, settings.topics.events)
 
 
 def make_transactor(

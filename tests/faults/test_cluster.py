@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,16 +11,22 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from runtime.local_kafka import LocalKafka
+from runtime.local_process import LocalProcess
 from tests.faults.scenario import Scenario
 from tests.faults.servers import alter, mend, scenario_on, wait_for_answers
 from tests.kafka import eventually
 
 pytestmark = pytest.mark.long
 REPLICATED = {"LEAD_SCORER__TOPICS__REPLICATION_FACTOR": "3", "LEAD_SCORER__TOPICS__PARTITIONS": "3"}
+SINGLE = {"LEAD_SCORER__TOPICS__REPLICATION_FACTOR": "1", "LEAD_SCORER__TOPICS__PARTITIONS": "3"}
+STILL_S = 5.0
+"""Longer than the controller waits for a broker (`broker.session.timeout.ms`)."""
 TOO_FEW_S = 4.0
 QUIET_S = 1.0
 """After so long without a record those who look on have what was acknowledged before a fault."""
 BACK_S = 150.0
+WITHOUT_S = 90.0
+"""For the service to go on beside a broker that stands still; docs/reliability.md promises it."""
 REBUILDS = 2
 
 
@@ -52,7 +58,8 @@ def roles(scenario: Scenario) -> dict[str, tuple[str, str]]:
 def whole(scenario: Scenario) -> bool:
     """Whether every partition has all its replicas in sync again."""
     found = scenario.topics.admin.list_topics(timeout=30).topics.values()
-    return all(len(partition.isrs) == 3 for topic in found for partition in topic.partitions.values())
+    partitions = [partition for topic in found for partition in topic.partitions.values()]
+    return all(len(partition.isrs) == len(partition.replicas) for partition in partitions)
 
 
 def quiet(scenario: Scenario) -> bool:
@@ -63,12 +70,20 @@ def quiet(scenario: Scenario) -> bool:
 
 
 @contextmanager
-def on_cluster(kafka: LocalKafka, directory: Path, seed: int, label: str) -> Iterator[Scenario]:
+def on_cluster(
+    kafka: LocalKafka, directory: Path, seed: int, label: str, environ: Mapping[str, str] = REPLICATED
+) -> Iterator[Scenario]:
     """A scenario on three brokers, all of them in sync before and after."""
-    with scenario_on(kafka, directory, seed, label, REPLICATED) as scenario:
+    with scenario_on(kafka, directory, seed, label, environ) as scenario:
         yield scenario
         mend(kafka)
         eventually(lambda: whole(scenario), within_s=BACK_S)
+
+
+def stand_still(node: LocalProcess) -> None:
+    """Until others lead what it led, of which it knows nothing; its connections stay open, and silent."""
+    node.pause()
+    time.sleep(STILL_S)  # the fault itself
 
 
 def test_whoever_matters_may_go_away(kafka_cluster: LocalKafka, tmp_path: Path, seed: int) -> None:
@@ -89,6 +104,41 @@ def test_whoever_matters_may_go_away(kafka_cluster: LocalKafka, tmp_path: Path, 
             assert scorer.get("/healthz")[0] == 200
         wait_for_answers(scenario)
         assert scorer.events("kafka_client_log")
+        scenario.check(scorer)
+
+
+def test_whoever_matters_may_stand_still(kafka_cluster: LocalKafka, tmp_path: Path, seed: int) -> None:
+    """One of them hangs up on nobody and answers nobody: all goes on without it, and when it is back."""
+    with on_cluster(kafka_cluster, tmp_path, seed, "still") as scenario:
+        scorer = scenario.scorer("a").start()
+        topic, key = scenario.chance.choice(list(roles(scenario).values()))
+        with scenario.traffic():
+            scenario.progress(BACK_S)
+            time.sleep(scenario.chance.uniform(0.0, 0.5))  # the moment is what is random here
+            stand_still(kafka_cluster.nodes[leader(scenario.topics.admin, topic, key) - 1])
+            wait_for_answers(scenario)
+            scenario.progress(WITHOUT_S)
+            assert scorer.get("/healthz")[0] == 200
+            mend(kafka_cluster)
+            eventually(lambda: whole(scenario), within_s=BACK_S)
+        wait_for_answers(scenario)
+        scenario.check(scorer)
+
+
+def test_partitions_may_have_no_leader_for_a_moment(kafka_cluster: LocalKafka, tmp_path: Path, seed: int) -> None:
+    """A broker that has the only replica stands still and is fenced: every client finds it when it is back."""
+    with on_cluster(kafka_cluster, tmp_path, seed, "fenced", SINGLE) as scenario:
+        scorer = scenario.scorer("a").start()
+        with scenario.traffic():
+            for node in scenario.chance.sample(kafka_cluster.nodes, 2):
+                scenario.progress(BACK_S)
+                time.sleep(scenario.chance.uniform(0.0, 0.5))  # the moment is what is random here
+                stand_still(node)
+                mend(kafka_cluster)
+                wait_for_answers(scenario)
+                eventually(lambda: whole(scenario), within_s=BACK_S)
+                scenario.progress(BACK_S)
+            assert scorer.get("/healthz")[0] == 200
         scenario.check(scorer)
 
 
