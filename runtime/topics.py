@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -30,7 +31,8 @@ __all__ = [
 
 log = get_logger(__name__)
 
-REQUEST_TIMEOUT_S = 10.0
+REQUEST_TIMEOUT_S = 5.0
+_METADATA_TIMEOUT_S = 2.0
 #: For all that is asked of the cluster; while a controller is elected, requests fail for some seconds.
 PATIENCE_S = 30.0
 _RETRY_S = 0.1
@@ -118,7 +120,7 @@ def _create(admin: AdminClient, topics: Sequence[NewTopic]) -> list[str]:
     created, faults = [], []
     for topic in topics:
         try:
-            _retried(partial(_create_topic, admin, topic), deadline)
+            _retried(admin, partial(_create_topic, admin, topic), deadline)
             created.append(topic.topic)
         except KafkaException as exception:
             error: KafkaError = exception.args[0]
@@ -148,7 +150,7 @@ def _create_topic(admin: AdminClient, topic: NewTopic) -> "Future[Any]":
 def _description(admin: AdminClient, name: str, deadline: float) -> Any:
     """What the cluster says about a topic; None if it has none of this name."""
     ask = partial(_describe_topic, admin, name)
-    return _retried(ask, deadline, topic=name, missing=KafkaError.UNKNOWN_TOPIC_OR_PART)
+    return _retried(admin, ask, deadline, topic=name, missing=KafkaError.UNKNOWN_TOPIC_OR_PART)
 
 
 def _describe_topic(admin: AdminClient, name: str) -> "Future[Any]":
@@ -162,7 +164,7 @@ def _describe_config(admin: AdminClient, name: str) -> "Future[Any]":
 
 def _config(admin: AdminClient, name: str, deadline: float) -> dict[str, str] | None:
     try:
-        entries = _retried(partial(_describe_config, admin, name), deadline, refused_is_fatal=False)
+        entries = _retried(admin, partial(_describe_config, admin, name), deadline, refused_is_fatal=False)
     except KafkaException as exception:
         log.warning(
             "topic_settings_not_checked",
@@ -175,6 +177,7 @@ def _config(admin: AdminClient, name: str, deadline: float) -> dict[str, str] | 
 
 
 def _retried(
+    admin: AdminClient,
     ask: Callable[[], "Future[Any]"],
     deadline: float,
     *,
@@ -199,7 +202,15 @@ def _retried(
                 raise
             if time.monotonic() >= deadline:
                 raise KafkaUnavailableError(f"Kafka does not answer: {error.str()}.") from exception
+            if error.code() == KafkaError._TIMED_OUT:
+                _look_for_others(admin)
             time.sleep(_RETRY_S)
+
+
+def _look_for_others(admin: AdminClient) -> None:
+    """Until a client is told of another broker, it asks the one that it was told of, however long that is silent."""
+    with suppress(KafkaException):
+        admin.list_topics(timeout=_METADATA_TIMEOUT_S)
 
 
 def _passing(error: KafkaError) -> bool:

@@ -11,7 +11,6 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from runtime.local_kafka import LocalKafka
-from runtime.local_process import LocalProcess
 from tests.faults.scenario import Scenario
 from tests.faults.servers import alter, mend, scenario_on, wait_for_answers
 from tests.kafka import eventually
@@ -80,12 +79,6 @@ def on_cluster(
         eventually(lambda: whole(scenario), within_s=BACK_S)
 
 
-def stand_still(node: LocalProcess) -> None:
-    """Until others lead what it led, of which it knows nothing; its connections stay open, and silent."""
-    node.pause()
-    time.sleep(STILL_S)  # the fault itself
-
-
 def test_whoever_matters_may_go_away(kafka_cluster: LocalKafka, tmp_path: Path, seed: int) -> None:
     """Leader, group coordinator and transaction coordinator, killed in turn: the others take over, all goes on."""
     with on_cluster(kafka_cluster, tmp_path, seed, "bounced") as scenario:
@@ -115,7 +108,8 @@ def test_whoever_matters_may_stand_still(kafka_cluster: LocalKafka, tmp_path: Pa
         with scenario.traffic():
             scenario.progress(BACK_S)
             time.sleep(scenario.chance.uniform(0.0, 0.5))  # the moment is what is random here
-            stand_still(kafka_cluster.nodes[leader(scenario.topics.admin, topic, key) - 1])
+            kafka_cluster.nodes[leader(scenario.topics.admin, topic, key) - 1].pause()
+            time.sleep(STILL_S)  # the fault itself
             wait_for_answers(scenario)
             scenario.progress(WITHOUT_S)
             assert scorer.get("/healthz")[0] == 200
@@ -133,7 +127,8 @@ def test_partitions_may_have_no_leader_for_a_moment(kafka_cluster: LocalKafka, t
             for node in scenario.chance.sample(kafka_cluster.nodes, 2):
                 scenario.progress(BACK_S)
                 time.sleep(scenario.chance.uniform(0.0, 0.5))  # the moment is what is random here
-                stand_still(node)
+                node.pause()
+                time.sleep(STILL_S)  # the fault itself
                 mend(kafka_cluster)
                 wait_for_answers(scenario)
                 eventually(lambda: whole(scenario), within_s=BACK_S)

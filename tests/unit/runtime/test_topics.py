@@ -28,19 +28,23 @@ def done(result: Any) -> "Future[Any]":
 class Cluster:
     """An admin client on a cluster in memory; `faults` are answered first, one for each request.
 
-    A new topic's settings are asked `unheard` times of brokers that have not heard of it yet.
+    A new topic's settings are asked `unheard` times of brokers that have not heard of it yet. With `silent` the broker
+    that the client asks says nothing, until the client asks for the metadata and hears of another.
     """
 
     def __init__(self, *faults: int, config_fault: int | None = None, create_fault: int | None = None):
         self.faults = list(faults)
         self.config_fault = config_fault
         self.unheard = 0
+        self.silent = False
         self._told: dict[str, int] = {}
         self.create_fault = create_fault
         self.topics: dict[str, NewTopic] = {}
 
     def describe_topics(self, collection: TopicCollection, **_: Any) -> dict[str, "Future[Any]"]:
         (name,) = collection.topic_names
+        if self.silent:
+            return {name: done(KafkaError._TIMED_OUT)}
         return {name: done(self.faults.pop(0) if self.faults else self._description(name))}
 
     def _description(self, name: str) -> Any:
@@ -57,6 +61,11 @@ class Cluster:
             return {resource: done(KafkaError.UNKNOWN_TOPIC_OR_PART)}
         config = {"max.message.bytes": "1048588", "retention.ms": "1", **(self.topics[resource.name].config or {})}
         return {resource: done({name: SimpleNamespace(name=name, value=value) for name, value in config.items()})}
+
+    def list_topics(self, **_: Any) -> None:
+        if not self.silent:
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+        self.silent = False
 
     def create_topics(self, new: list[NewTopic], **_: Any) -> dict[str, "Future[Any]"]:
         (topic,) = new
@@ -103,6 +112,14 @@ def test_a_new_topic_that_stays_unknown_ends_in_3(monkeypatch: pytest.MonkeyPatc
 def test_a_passing_fault_is_waited_out() -> None:
     """While a controller is elected or a leader moves, the request is repeated."""
     cluster: Any = Cluster(KafkaError.LEADER_NOT_AVAILABLE, KafkaError._TRANSPORT, KafkaError.REQUEST_TIMED_OUT)
+    assert topics.describe(cluster, ["x"]) == {}
+    assert cluster.faults == []
+
+
+def test_one_silent_broker_of_several_is_not_asked_for_ever() -> None:
+    """The client learns of others from their metadata, which may be out of reach too for a while."""
+    cluster: Any = Cluster(KafkaError._TIMED_OUT, KafkaError.LEADER_NOT_AVAILABLE)
+    cluster.silent = True
     assert topics.describe(cluster, ["x"]) == {}
     assert cluster.faults == []
 
