@@ -14,6 +14,7 @@ from runtime.local_kafka import LocalKafka
 from tests.faults.scenario import Scenario
 from tests.faults.servers import alter, mend, scenario_on, wait_for_answers
 from tests.kafka import eventually
+from tests.scorer import Scorer
 
 pytestmark = pytest.mark.long
 REPLICATED = {"LEAD_SCORER__TOPICS__REPLICATION_FACTOR": "3", "LEAD_SCORER__TOPICS__PARTITIONS": "3"}
@@ -79,10 +80,17 @@ def on_cluster(
         eventually(lambda: whole(scenario), within_s=BACK_S)
 
 
+def started(scenario: Scenario) -> Scorer:
+    """An instance, and what latency it has beside three brokers."""
+    scorer = scenario.scorer("a").start()
+    scenario.allow_for_the_machine()
+    return scorer
+
+
 def test_whoever_matters_may_go_away(kafka_cluster: LocalKafka, tmp_path: Path, seed: int) -> None:
     """Leader, group coordinator and transaction coordinator, killed in turn: the others take over, all goes on."""
     with on_cluster(kafka_cluster, tmp_path, seed, "bounced") as scenario:
-        scorer = scenario.scorer("a").start()
+        scorer = started(scenario)
         order = list(roles(scenario).values())
         scenario.chance.shuffle(order)
         with scenario.traffic():
@@ -103,7 +111,7 @@ def test_whoever_matters_may_go_away(kafka_cluster: LocalKafka, tmp_path: Path, 
 def test_whoever_matters_may_stand_still(kafka_cluster: LocalKafka, tmp_path: Path, seed: int) -> None:
     """One of them hangs up on nobody and answers nobody: all goes on without it, and when it is back."""
     with on_cluster(kafka_cluster, tmp_path, seed, "still") as scenario:
-        scorer = scenario.scorer("a").start()
+        scorer = started(scenario)
         topic, key = scenario.chance.choice(list(roles(scenario).values()))
         with scenario.traffic():
             scenario.progress(BACK_S)
@@ -122,7 +130,7 @@ def test_whoever_matters_may_stand_still(kafka_cluster: LocalKafka, tmp_path: Pa
 def test_partitions_may_have_no_leader_for_a_moment(kafka_cluster: LocalKafka, tmp_path: Path, seed: int) -> None:
     """A broker that has the only replica stands still and is fenced: every client finds it when it is back."""
     with on_cluster(kafka_cluster, tmp_path, seed, "fenced", SINGLE) as scenario:
-        scorer = scenario.scorer("a").start()
+        scorer = started(scenario)
         with scenario.traffic():
             for node in scenario.chance.sample(kafka_cluster.nodes, 2):
                 scenario.progress(BACK_S)
@@ -143,7 +151,7 @@ def test_too_few_replicas_are_waited_for(kafka_cluster: LocalKafka, tmp_path: Pa
     Nor can the brokers change anything about themselves: the quorum is gone with them.
     """
     with on_cluster(kafka_cluster, tmp_path, seed, "too-few") as scenario:
-        scorer = scenario.scorer("a").start()
+        scorer = started(scenario)
         with scenario.traffic():
             scenario.progress(BACK_S)
             for node in scenario.chance.sample(kafka_cluster.nodes, 2):
@@ -162,7 +170,7 @@ def test_too_few_replicas_are_waited_for(kafka_cluster: LocalKafka, tmp_path: Pa
 def test_fewer_in_sync_than_required_refuse(kafka_cluster: LocalKafka, tmp_path: Path, seed: int) -> None:
     """Two brokers rule, but a topic wants three: not even the end of a transaction can be written; then all is."""
     with on_cluster(kafka_cluster, tmp_path, seed, "in-sync") as scenario:
-        scorer = scenario.scorer("a").start()
+        scorer = started(scenario)
         alter(scenario.topics.admin, scenario.settings.topics.decisions, "min.insync.replicas", "3")
         with scenario.traffic():
             scenario.progress(BACK_S)
