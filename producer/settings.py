@@ -12,6 +12,9 @@ _CLIENT_DEFAULTS: Final[Mapping[str, Scalar]] = {
     "client.id": "lead-events",
     "linger.ms": 5,  # an upstream cares for throughput; the scorer's 0 is for its latency
     "message.timeout.ms": 120_000,  # as in Java; librdkafka's five minutes are long to hear nothing
+    # A broker that stands still is left for the one that leads now after so long, and not after librdkafka's minute,
+    # which is longer than `flush` waits.
+    "socket.timeout.ms": 10_000,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,11 +10,13 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
+from producer import LeadEventProducer, ProducerSettings
 from runtime.local_kafka import LocalKafka
 from tests.faults.scenario import Scenario
 from tests.faults.servers import alter, mend, scenario_on, wait_for_answers
-from tests.kafka import eventually
+from tests.kafka import Namespace, eventually, read
 from tests.scorer import Scorer
 
 pytestmark = pytest.mark.long
@@ -21,6 +24,8 @@ REPLICATED = {"LEAD_SCORER__TOPICS__REPLICATION_FACTOR": "3", "LEAD_SCORER__TOPI
 SINGLE = {"LEAD_SCORER__TOPICS__REPLICATION_FACTOR": "1", "LEAD_SCORER__TOPICS__PARTITIONS": "3"}
 STILL_S = 5.0
 """Longer than the controller waits for a broker (`broker.session.timeout.ms`)."""
+LEADS = 100
+"""Enough that each partition gets some."""
 TOO_FEW_S = 4.0
 QUIET_S = 1.0
 """After so long without a record those who look on have what was acknowledged before a fault."""
@@ -143,6 +148,27 @@ def test_partitions_may_have_no_leader_for_a_moment(kafka_cluster: LocalKafka, t
                 scenario.progress(BACK_S)
             assert scorer.get("/healthz")[0] == 200
         scenario.check(scorer)
+
+
+def test_an_upstream_does_not_wait_for_a_broker_that_stands_still(kafka_cluster: LocalKafka, seed: int) -> None:
+    """What went to it unanswered goes to the one that leads now, before `flush` gives up."""
+    space = Namespace(kafka_cluster.bootstrap_servers, "upstream")
+    topic = space.name("events")
+    new = NewTopic(topic, num_partitions=3, replication_factor=3)
+    space.admin.create_topics([new])[topic].result(30)
+    settings = ProducerSettings(source="test", bootstrap_servers=space.bootstrap_servers, topic=topic)
+    with LeadEventProducer(settings) as upstream:
+        try:
+            for number in range(2 * LEADS):
+                if number == LEADS:
+                    upstream.flush()
+                    random.Random(seed).choice(kafka_cluster.nodes).pause()
+                upstream.page_visit(lead_id=str(number))
+            upstream.flush()
+        finally:
+            mend(kafka_cluster)
+    assert len(read(space.bootstrap_servers, topic, 2 * LEADS)) == 2 * LEADS
+    space.delete()
 
 
 def test_too_few_replicas_are_waited_for(kafka_cluster: LocalKafka, tmp_path: Path, seed: int) -> None:
