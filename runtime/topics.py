@@ -32,6 +32,7 @@ __all__ = [
 log = get_logger(__name__)
 
 REQUEST_TIMEOUT_S = 5.0
+_CREATION_TIMEOUT_S = 10.0
 _METADATA_TIMEOUT_S = 2.0
 #: For all that is asked of the cluster; while a controller is elected, requests fail for some seconds.
 PATIENCE_S = 30.0
@@ -120,7 +121,7 @@ def _create(admin: AdminClient, topics: Sequence[NewTopic]) -> list[str]:
     created, faults = [], []
     for topic in topics:
         try:
-            _retried(admin, partial(_create_topic, admin, topic), deadline)
+            _retried(admin, partial(_create_topic, topic=topic), deadline)
             created.append(topic.topic)
         except KafkaException as exception:
             error: KafkaError = exception.args[0]
@@ -144,12 +145,12 @@ def _await(admin: AdminClient, names: Sequence[str]) -> Mapping[str, Topic]:
 
 
 def _create_topic(admin: AdminClient, topic: NewTopic) -> "Future[Any]":
-    return admin.create_topics([topic], operation_timeout=REQUEST_TIMEOUT_S)[topic.topic]
+    return admin.create_topics([topic], operation_timeout=_CREATION_TIMEOUT_S)[topic.topic]
 
 
 def _description(admin: AdminClient, name: str, deadline: float) -> Any:
     """What the cluster says about a topic; None if it has none of this name."""
-    ask = partial(_describe_topic, admin, name)
+    ask = partial(_describe_topic, name=name)
     return _retried(admin, ask, deadline, topic=name, missing=KafkaError.UNKNOWN_TOPIC_OR_PART)
 
 
@@ -164,7 +165,7 @@ def _describe_config(admin: AdminClient, name: str) -> "Future[Any]":
 
 def _config(admin: AdminClient, name: str, deadline: float) -> dict[str, str] | None:
     try:
-        entries = _retried(admin, partial(_describe_config, admin, name), deadline, refused_is_fatal=False)
+        entries = _retried(admin, partial(_describe_config, name=name), deadline, refused_is_fatal=False)
     except KafkaException as exception:
         log.warning(
             "topic_settings_not_checked",
@@ -178,7 +179,7 @@ def _config(admin: AdminClient, name: str, deadline: float) -> dict[str, str] | 
 
 def _retried(
     admin: AdminClient,
-    ask: Callable[[], "Future[Any]"],
+    ask: Callable[[AdminClient], "Future[Any]"],
     deadline: float,
     *,
     topic: str = "",
@@ -188,7 +189,7 @@ def _retried(
     """The result of a request, asked for again while the fault is a passing one; None for the error `missing`."""
     while True:
         try:
-            return ask().result()
+            return ask(admin).result()
         except KafkaException as exception:
             error: KafkaError = exception.args[0]
             if error.code() == missing:
