@@ -215,34 +215,31 @@ class Scenario:
 
     def p95_ms(self) -> float:
         """Append to visible, of a stretch of events that are paced well below what one instance can do."""
-        from_ms = time.time_ns() // 1_000_000
-        self.simulate(PACED_EVENTS, PACED_RATE)
-        self.topics.wait_until_caught_up(here(HEALED_S))
-        appended_ms = {
-            (partition_of(m), offset_of(m)): m.timestamp()[1]
-            for m in self.topics.read(self.settings.topics.events)
-            if m.timestamp()[1] >= from_ms
-        }
-        codec, late_ms = decision_codec(), list[int]()
-        for message in self.topics.read(self.settings.topics.decisions):
-            source = partition_of(message), codec.decode(message.value())["source_offset"]
-            if source in appended_ms:
-                late_ms.append(self.watcher.saw_ms(message) - appended_ms[source])
-        assert late_ms, "no decision of the paced events is there"
-        return float(np.percentile(late_ms, 95))
+        with MEASURING:
+            from_ms = time.time_ns() // 1_000_000
+            self.simulate(PACED_EVENTS, PACED_RATE)
+            self.topics.wait_until_caught_up(here(HEALED_S))
+            appended_ms = {
+                (partition_of(m), offset_of(m)): m.timestamp()[1]
+                for m in self.topics.read(self.settings.topics.events)
+                if m.timestamp()[1] >= from_ms
+            }
+            codec, late_ms = decision_codec(), list[int]()
+            for message in self.topics.read(self.settings.topics.decisions):
+                source = partition_of(message), codec.decode(message.value())["source_offset"]
+                if source in appended_ms:
+                    late_ms.append(self.watcher.saw_ms(message) - appended_ms[source])
+            assert late_ms, "no decision of the paced events is there"
+            return float(np.percentile(late_ms, 95))
 
     def _keep_the_budget(self, healed_s: float) -> None:
         """Waits until the latency is within its budget again, if the machine leaves us the time to tell."""
-        while (p95_ms := self._p95_alone_ms()) > self._budget_ms:
+        while (p95_ms := self.p95_ms()) > self._budget_ms:
             if time.monotonic() > healed_s + here(HEALED_S):
                 # After a minute of a few events a second the load is that of others.
                 assert os.getloadavg()[0] > BUSY * (os.cpu_count() or 1), f"{p95_ms=:.0f}, budget {self._budget_ms:.0f}"
                 return
             time.sleep(PAUSE_S)
-
-    def _p95_alone_ms(self) -> float:
-        with MEASURING:
-            return self.p95_ms()
 
     def _results(self, found: Found) -> Iterator[Message]:
         yield from (message for message, _ in found.decisions)

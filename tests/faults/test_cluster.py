@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 
 from producer import LeadEventProducer, ProducerSettings
 from runtime.local_kafka import LocalKafka
@@ -153,9 +152,7 @@ def test_partitions_may_have_no_leader_for_a_moment(kafka_cluster: LocalKafka, t
 def test_an_upstream_does_not_wait_for_a_broker_that_stands_still(kafka_cluster: LocalKafka, seed: int) -> None:
     """What went to it unanswered goes to the one that leads now, before `flush` gives up."""
     space = Namespace(kafka_cluster.bootstrap_servers, "upstream")
-    topic = space.name("events")
-    new = NewTopic(topic, num_partitions=3, replication_factor=3)
-    space.admin.create_topics([new])[topic].result(30)
+    topic = space.create("events", partitions=3)  # with three replicas: the brokers' default
     settings = ProducerSettings(source="test", bootstrap_servers=space.bootstrap_servers, topic=topic)
     with LeadEventProducer(settings) as upstream:
         try:
