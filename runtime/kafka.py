@@ -6,6 +6,7 @@ The starting values and their reasons were measured; docs/configuration.md tells
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
@@ -22,6 +23,7 @@ Client = TypeVar("Client")
 
 #: Contract 11 gives a broker 30 s at start; what is left of them is for starting and ending the process.
 CONNECT_TIMEOUT_S = 25.0
+_ANSWER_TIMEOUT_S = 2.0
 
 CONSUMER_DEFAULTS: dict[str, str] = {
     "session.timeout.ms": "10000",
@@ -125,7 +127,7 @@ def wait_for_broker(client: Admin, timeout_s: float = CONNECT_TIMEOUT_S) -> None
     """
     deadline = time.monotonic() + timeout_s
     while True:
-        asked = client.describe_cluster(request_timeout=min(2.0, max(0.1, deadline - time.monotonic())))
+        asked = client.describe_cluster(request_timeout=_answer_timeout_s(deadline))
         while not asked.done():
             client.poll(0.05)  # serves the error callback
         try:
@@ -134,8 +136,22 @@ def wait_for_broker(client: Admin, timeout_s: float = CONNECT_TIMEOUT_S) -> None
             _give_up_if_refused(client, exception.args[0])
             if time.monotonic() >= deadline:
                 raise KafkaUnavailableError(_unreachable(client, timeout_s)) from exception
+            look_for_others(client, _answer_timeout_s(deadline))
         else:
             return
+
+
+def _answer_timeout_s(deadline: float) -> float:
+    return min(_ANSWER_TIMEOUT_S, max(0.1, deadline - time.monotonic()))
+
+
+def look_for_others(client: AdminClient, timeout_s: float = _ANSWER_TIMEOUT_S) -> None:
+    """Asks any broker who is there, for an admin client whose question was not answered.
+
+    Until it is told of another broker, it asks the one that it was told of, however long that is silent.
+    """
+    with suppress(KafkaException):
+        client.list_topics(timeout=timeout_s)
 
 
 def _give_up_if_refused(client: Admin, error: KafkaError) -> None:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -13,7 +12,7 @@ from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.cimpl import NewTopic
 
 from runtime.errors import ConfigurationError, KafkaUnavailableError
-from runtime.kafka import REFUSALS
+from runtime.kafka import REFUSALS, look_for_others
 from runtime.logging import get_logger
 from runtime.topic_specs import Topic, TopicSpec, batch_bytes, creation_config, topic_faults, topic_specs
 
@@ -33,7 +32,6 @@ log = get_logger(__name__)
 
 REQUEST_TIMEOUT_S = 5.0
 _CREATION_TIMEOUT_S = 10.0
-_METADATA_TIMEOUT_S = 2.0
 #: For all that is asked of the cluster; while a controller is elected, requests fail for some seconds.
 PATIENCE_S = 30.0
 _RETRY_S = 0.1
@@ -145,7 +143,9 @@ def _await(admin: AdminClient, names: Sequence[str]) -> Mapping[str, Topic]:
 
 
 def _create_topic(admin: AdminClient, topic: NewTopic) -> "Future[Any]":
-    return admin.create_topics([topic], operation_timeout=_CREATION_TIMEOUT_S)[topic.topic]
+    # The brokers' own time-out is the one that is heard, unless who is asked says nothing at all.
+    timeout_s = _CREATION_TIMEOUT_S + 1.0
+    return admin.create_topics([topic], operation_timeout=_CREATION_TIMEOUT_S, request_timeout=timeout_s)[topic.topic]
 
 
 def _description(admin: AdminClient, name: str, deadline: float) -> Any:
@@ -204,14 +204,8 @@ def _retried(
             if time.monotonic() >= deadline:
                 raise KafkaUnavailableError(f"Kafka does not answer: {error.str()}.") from exception
             if error.code() == KafkaError._TIMED_OUT:
-                _look_for_others(admin)
+                look_for_others(admin)
             time.sleep(_RETRY_S)
-
-
-def _look_for_others(admin: AdminClient) -> None:
-    """Until a client is told of another broker, it asks the one that it was told of, however long that is silent."""
-    with suppress(KafkaException):
-        admin.list_topics(timeout=_METADATA_TIMEOUT_S)
 
 
 def _passing(error: KafkaError) -> bool:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from confluent_kafka import IsolationLevel
 from confluent_kafka.admin import AdminClient
 
+from consumer.end_offsets import end_offsets
 from producer import LeadEventProducer, ProducerSettings
+from runtime import kafka
+from runtime.config import load
 from runtime.local_kafka import LocalKafka
-from tests.faults.scenario import Scenario
+from runtime.topics import exists
+from tests.faults.scenario import Scenario, at_once, here
 from tests.faults.servers import alter, mend, scenario_on, wait_for_answers
-from tests.kafka import Namespace, eventually, read
+from tests.kafka import Namespace, answered, eventually, read
 from tests.scorer import Scorer
 
 pytestmark = pytest.mark.long
+Pause = Callable[[], None]
 REPLICATED = {"LEAD_SCORER__TOPICS__REPLICATION_FACTOR": "3", "LEAD_SCORER__TOPICS__PARTITIONS": "3"}
 SINGLE = {"LEAD_SCORER__TOPICS__REPLICATION_FACTOR": "1", "LEAD_SCORER__TOPICS__PARTITIONS": "3"}
 STILL_S = 5.0
@@ -32,6 +37,8 @@ BACK_S = 150.0
 WITHOUT_S = 90.0
 """For the service to go on beside a broker that stands still; docs/reliability.md promises it."""
 REBUILDS = 2
+STARTS = 12
+"""Enough that some are told first of the broker that stands still: 0 to 3 of 12."""
 
 
 def hash_of(text: str) -> int:
@@ -59,11 +66,17 @@ def roles(scenario: Scenario) -> dict[str, tuple[str, str]]:
     }
 
 
-def whole(scenario: Scenario) -> bool:
+def whole(admin: AdminClient) -> bool:
     """Whether every partition has all its replicas in sync again."""
-    found = scenario.topics.admin.list_topics(timeout=30).topics.values()
+    found = admin.list_topics(timeout=30).topics.values()
     partitions = [partition for topic in found for partition in topic.partitions.values()]
     return all(len(partition.isrs) == len(partition.replicas) for partition in partitions)
+
+
+def reached(scenario: Scenario, ends: Mapping[int, int]) -> bool:
+    """Whether each partition is processed as far as that."""
+    committed = scenario.topics.committed()
+    return all(committed.get(partition, 0) >= end for partition, end in ends.items())
 
 
 def quiet(scenario: Scenario) -> bool:
@@ -75,13 +88,25 @@ def quiet(scenario: Scenario) -> bool:
 
 @contextmanager
 def on_cluster(
-    kafka: LocalKafka, directory: Path, seed: int, label: str, environ: Mapping[str, str] = REPLICATED
+    cluster: LocalKafka, directory: Path, seed: int, label: str, environ: Mapping[str, str] = REPLICATED
 ) -> Iterator[Scenario]:
     """A scenario on three brokers, all of them in sync before and after."""
-    with scenario_on(kafka, directory, seed, label, environ) as scenario:
+    with scenario_on(cluster, directory, seed, label, environ) as scenario:
         yield scenario
-        mend(kafka)
-        eventually(lambda: whole(scenario), within_s=BACK_S)
+        mend(cluster)
+        eventually(lambda: whole(scenario.topics.admin), within_s=BACK_S)
+
+
+@contextmanager
+def beside_a_silent_broker(cluster: LocalKafka, seed: int, label: str) -> Iterator[tuple[Namespace, Pause]]:
+    """Names on three brokers, and what makes one of them stand still; all are in sync again after it."""
+    space = Namespace(cluster.bootstrap_servers, label)
+    try:
+        yield space, cluster.nodes[seed % 3].pause
+    finally:
+        mend(cluster)
+        eventually(lambda: whole(space.admin), within_s=BACK_S)
+        space.delete()
 
 
 def started(scenario: Scenario) -> Scorer:
@@ -105,7 +130,7 @@ def test_whoever_matters_may_go_away(kafka_cluster: LocalKafka, tmp_path: Path, 
                 wait_for_answers(scenario)
                 scenario.progress(BACK_S)
                 mend(kafka_cluster)
-                eventually(lambda: whole(scenario), within_s=BACK_S)
+                eventually(lambda: whole(scenario.topics.admin), within_s=BACK_S)
             assert scorer.get("/healthz")[0] == 200
         wait_for_answers(scenario)
         assert scorer.events("kafka_client_log")
@@ -116,17 +141,20 @@ def test_whoever_matters_may_stand_still(kafka_cluster: LocalKafka, tmp_path: Pa
     """One of them hangs up on nobody and answers nobody: all goes on without it, and when it is back."""
     with on_cluster(kafka_cluster, tmp_path, seed, "still") as scenario:
         scorer = started(scenario)
-        topic, key = scenario.chance.choice(list(roles(scenario).values()))
+        topic, key = [*roles(scenario).values()][seed % 3]  # the first seed takes the group coordinator
         with scenario.traffic():
             scenario.progress(BACK_S)
             time.sleep(scenario.chance.uniform(0.0, 0.5))  # the moment is what is random here
             kafka_cluster.nodes[leader(scenario.topics.admin, topic, key) - 1].pause()
+            until = time.monotonic() + WITHOUT_S
             time.sleep(STILL_S)  # the fault itself
             wait_for_answers(scenario)
-            scenario.progress(WITHOUT_S)
+            ends = scenario.topics.ends()
+            scenario.progress(until - time.monotonic())
+            eventually(lambda: reached(scenario, ends), within_s=here(until - time.monotonic()))
             assert scorer.get("/healthz")[0] == 200
             mend(kafka_cluster)
-            eventually(lambda: whole(scenario), within_s=BACK_S)
+            eventually(lambda: whole(scenario.topics.admin), within_s=BACK_S)
         wait_for_answers(scenario)
         scenario.check(scorer)
 
@@ -143,29 +171,49 @@ def test_partitions_may_have_no_leader_for_a_moment(kafka_cluster: LocalKafka, t
                 time.sleep(STILL_S)  # the fault itself
                 mend(kafka_cluster)
                 wait_for_answers(scenario)
-                eventually(lambda: whole(scenario), within_s=BACK_S)
+                eventually(lambda: whole(scenario.topics.admin), within_s=BACK_S)
                 scenario.progress(BACK_S)
             assert scorer.get("/healthz")[0] == 200
         scenario.check(scorer)
 
 
 def test_an_upstream_does_not_wait_for_a_broker_that_stands_still(kafka_cluster: LocalKafka, seed: int) -> None:
-    """What went to it unanswered goes to the one that leads now, before `flush` gives up."""
-    space = Namespace(kafka_cluster.bootstrap_servers, "upstream")
-    topic = space.create("events", partitions=3)  # with three replicas: the brokers' default
-    settings = ProducerSettings(source="test", bootstrap_servers=space.bootstrap_servers, topic=topic)
-    with LeadEventProducer(settings) as upstream:
-        try:
+    """What went to it unanswered goes to the one that leads now, once, before `flush` gives up."""
+    with beside_a_silent_broker(kafka_cluster, seed, "upstream") as (space, pause):
+        topic = space.create("events", partitions=3)  # with three replicas: the brokers' default
+        settings = ProducerSettings(source="test", bootstrap_servers=space.bootstrap_servers, topic=topic)
+        with LeadEventProducer(settings) as upstream:
             for number in range(2 * LEADS):
                 if number == LEADS:
                     upstream.flush()
-                    random.Random(seed).choice(kafka_cluster.nodes).pause()
+                    pause()
                 upstream.page_visit(lead_id=str(number))
             upstream.flush()
-        finally:
-            mend(kafka_cluster)
-    assert len(read(space.bootstrap_servers, topic, 2 * LEADS)) == 2 * LEADS
-    space.delete()
+        mend(kafka_cluster)
+        sent = {str(number).encode() for number in range(2 * LEADS)}
+        assert {message.key() for message in read(space.bootstrap_servers, topic, len(sent))} == sent
+
+        def count() -> int:
+            ends = answered(lambda: end_offsets(space.admin, topic, [0, 1, 2], IsolationLevel.READ_COMMITTED))
+            return sum(ends.values())
+
+        eventually(lambda: count() >= len(sent))  # who was away tells what it knew for a moment
+        assert count() == len(sent)
+
+
+def test_a_start_hears_of_the_brokers_beside_one_that_stands_still(kafka_cluster: LocalKafka, seed: int) -> None:
+    """Each client is told of one broker that it shall ask, which may be the one that answers nobody."""
+    with beside_a_silent_broker(kafka_cluster, seed, "start") as (space, pause):
+        topic = space.create("events")
+        settings = load(None, space.environ())
+
+        def start() -> None:
+            admin = kafka.admin(settings)
+            kafka.wait_for_broker(admin)
+            assert exists(admin, topic)
+
+        pause()
+        at_once(*[start] * STARTS)
 
 
 def test_too_few_replicas_are_waited_for(kafka_cluster: LocalKafka, tmp_path: Path, seed: int) -> None:

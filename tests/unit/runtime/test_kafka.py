@@ -3,9 +3,12 @@
 import logging
 import socket
 from collections.abc import Iterator
+from concurrent.futures import Future
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -184,6 +187,16 @@ def test_a_broker_that_is_not_there_is_named(unused_port: int) -> None:
     admin = kafka.admin(Settings(kafka=Kafka(bootstrap_servers=address)))
     with pytest.raises(KafkaUnavailableError, match=rf"cannot be reached at {address}: no answer .*refused"):
         kafka.wait_for_broker(admin, timeout_s=0.3)
+
+
+def test_one_silent_broker_of_several_is_not_asked_for_ever() -> None:
+    """The client hears of the others by their metadata."""
+    silent, answered = Future[Any](), Future[Any]()
+    silent.set_exception(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
+    answered.set_result(None)
+    cluster = Mock(spec=kafka.Admin, bootstrap_servers="", last_error=None)
+    cluster.describe_cluster.side_effect = lambda **_: answered if cluster.list_topics.called else silent
+    kafka.wait_for_broker(cluster, timeout_s=0.3)
 
 
 def test_refused_credentials_are_not_waited_for() -> None:

@@ -29,7 +29,8 @@ class Cluster:
     """An admin client on a cluster in memory; `faults` are answered first, one for each request.
 
     A new topic's settings are asked `unheard` times of brokers that have not heard of it yet. With `silent` the broker
-    that the client asks says nothing, until the client asks for the metadata and hears of another.
+    that the client asks says nothing, until the client asks for the metadata and hears of another; with
+    `silent_from_creation` it is so from the first creation on.
     """
 
     def __init__(self, *faults: int, config_fault: int | None = None, create_fault: int | None = None):
@@ -37,6 +38,7 @@ class Cluster:
         self.config_fault = config_fault
         self.unheard = 0
         self.silent = False
+        self.silent_from_creation = False
         self._told: dict[str, int] = {}
         self.create_fault = create_fault
         self.topics: dict[str, NewTopic] = {}
@@ -67,8 +69,14 @@ class Cluster:
             raise KafkaException(KafkaError(KafkaError._TRANSPORT))
         self.silent = False
 
-    def create_topics(self, new: list[NewTopic], **_: Any) -> dict[str, "Future[Any]"]:
+    def create_topics(
+        self, new: list[NewTopic], *, operation_timeout: float, request_timeout: float
+    ) -> dict[str, "Future[Any]"]:
         (topic,) = new
+        assert operation_timeout < request_timeout < 30.0  # what is asked of the cluster as a whole
+        self.silent, self.silent_from_creation = self.silent or self.silent_from_creation, False
+        if self.silent:
+            return {topic.topic: done(KafkaError._TIMED_OUT)}
         if self.create_fault is not None:
             return {topic.topic: done(self.create_fault)}
         self.topics[topic.topic] = topic
@@ -122,6 +130,13 @@ def test_one_silent_broker_of_several_is_not_asked_for_ever() -> None:
     cluster.silent = True
     assert topics.describe(cluster, ["x"]) == {}
     assert cluster.faults == []
+
+
+def test_a_creation_that_is_not_answered_is_asked_of_others() -> None:
+    """The controller that the client was told of may be the broker that is silent."""
+    cluster: Any = Cluster()
+    cluster.silent_from_creation = True
+    assert topics.create_topics(cluster, SPECS) == [spec.name for spec in SPECS]
 
 
 def test_a_cluster_that_does_not_answer_ends_in_3() -> None:
