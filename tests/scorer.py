@@ -88,9 +88,9 @@ class Scorer:
         return code, last["reason"]
 
     def log(self) -> list[dict[str, Any]]:
-        """The log lines since the last start."""
-        text = self.log_path.read_bytes()[self._log_from :].decode()
-        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        """The log lines since the last start, without one that is being written."""
+        written, _, _ = self.log_path.read_bytes()[self._log_from :].rpartition(b"\n")
+        return [json.loads(line) for line in written.splitlines() if line.startswith(b"{")]
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """The log lines of an event name."""
