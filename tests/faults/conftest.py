@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -14,8 +15,15 @@ from tests.kafka import Namespace
 
 SEEDS = int(os.environ.get("FAULT_SEEDS", "1"))
 
-Act = Callable[[Scenario], None]
-Beside = Callable[[Mapping[str, Act], Mapping[str, str]], None]
+
+class Act(NamedTuple):
+    """What is done in a scenario, and the configuration of its instances."""
+
+    play: Callable[[Scenario], None]
+    environ: Mapping[str, str] = {}
+
+
+Beside = Callable[[Mapping[str, Act]], None]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -35,23 +43,23 @@ def scenario(namespace: Namespace, tmp_path: Path, seed: int) -> Iterator[Scenar
 def beside(kafka: Broker, tmp_path: Path, seed: int) -> Beside:
     """Runs scenarios of one kind beside each other, as all of them mostly wait: each has topics and a group of its own.
 
-    It takes what is done in each, by name, and the environment that they share; a failure names its scenario.
+    It takes them by their names; a failure names its scenario.
     """
 
-    def run(act: Act, name: str, environ: Mapping[str, str]) -> None:
+    def run(act: Act, name: str) -> None:
         space = Namespace(kafka.bootstrap_servers, name)
         directory = tmp_path / name.replace(" ", "-")
         directory.mkdir()
         try:
-            with Scenario(space, directory, seed, environ) as scenario:
-                act(scenario)
+            with Scenario(space, directory, seed, act.environ) as scenario:
+                act.play(scenario)
         except BaseException as error:
             error.add_note(f"in the scenario {name!r}, seed {seed}, logs in {directory}")
             raise
         finally:
             space.delete()
 
-    def run_all(acts: Mapping[str, Act], environ: Mapping[str, str]) -> None:
-        at_once(*(lambda act=act, name=name: run(act, name, environ) for name, act in acts.items()))
+    def run_all(acts: Mapping[str, Act]) -> None:
+        at_once(*(lambda act=act, name=name: run(act, name) for name, act in acts.items()))
 
     return run_all

@@ -8,7 +8,7 @@ from typing import Any
 
 from runtime.clock import SystemClock
 from schemas.codec import decision_codec
-from tests.faults.conftest import Beside
+from tests.faults.conftest import Act, Beside
 from tests.faults.scenario import Scenario
 from tests.kafka import eventually
 
@@ -44,5 +44,5 @@ def decisions(scenario: Scenario) -> Iterator[dict[str, Any]]:
 
 def test_a_clock_that_is_set_loses_and_repeats_nothing(beside: Beside) -> None:
     """Nothing hangs, aborts or is refused for its time; `decided_at` follows the clock, `latency_ms` stays above 0."""
-    acts = {"an hour ahead": partial(stepped, HOUR_S), "an hour back": partial(stepped, -HOUR_S)}
-    beside(acts, {})
+    steps_s = {"an hour ahead": HOUR_S, "an hour back": -HOUR_S}
+    beside({name: Act(partial(stepped, step_s)) for name, step_s in steps_s.items()})

@@ -6,7 +6,7 @@ import signal
 from functools import partial
 
 from consumer.drills import POINTS
-from tests.faults.conftest import Beside
+from tests.faults.conftest import Act, Beside
 from tests.faults.instances import restored
 from tests.faults.scenario import RESUME_S, Scenario, client, here
 
@@ -36,4 +36,4 @@ def crash_and_restart(point: str, scenario: Scenario) -> None:
 
 def test_a_crash_at_any_point_loses_and_repeats_nothing(beside: Beside) -> None:
     """An instance kills itself at its n-th passage of each point in turn and resumes with the same id in 15 s."""
-    beside({point: partial(crash_and_restart, point) for point in POINTS}, ENVIRON)
+    beside({point: Act(partial(crash_and_restart, point), ENVIRON) for point in POINTS})

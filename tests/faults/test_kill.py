@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from tests.faults.conftest import Beside
+from tests.faults.conftest import Act, Beside
 from tests.faults.instances import assigned, restored
 from tests.faults.scenario import RESUME_S, TAKEOVER_S, Scenario, client, here
 from tests.kafka import eventually
@@ -52,9 +52,10 @@ def kill_one_of_two_for_good(scenario: Scenario) -> None:
 
 def test_no_kill_loses_or_repeats_anything(beside: Beside) -> None:
     """One of two killed three times at random, a lone one that is back in 15 s, one whose partitions go in 30 s."""
-    acts = {
-        "one of two again and again": kill_one_of_two_again_and_again,
-        "a lone one": kill_a_lone_one,
-        "one of two for good": kill_one_of_two_for_good,
-    }
-    beside(acts, {})
+    beside(
+        {
+            "one of two again and again": Act(kill_one_of_two_again_and_again),
+            "a lone one": Act(kill_a_lone_one),
+            "one of two for good": Act(kill_one_of_two_for_good),
+        }
+    )

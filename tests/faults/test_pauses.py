@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 
-from tests.faults.conftest import Beside
+from tests.faults.conftest import Act, Beside
 from tests.faults.instances import assigned, frozen
 from tests.faults.scenario import Scenario, client, here
 from tests.kafka import eventually
@@ -14,6 +14,11 @@ from tests.scorer import Scorer
 SESSION_MS = 6000
 TRANSACTION_MS = 3000
 ENVIRON = {"LEAD_SCORER__TOPICS__PARTITIONS": "4"}
+SHORT, LONG = (
+    ENVIRON | client(session_timeout_ms=session_ms, transaction_timeout_ms=TRANSACTION_MS)
+    for session_ms in (SESSION_MS, 20_000)
+)
+"""Sessions: that end while an instance sleeps, and that do not."""
 
 
 def paused_past_its_session(scenario: Scenario) -> None:
@@ -79,19 +84,16 @@ def paused_for_less_than_its_session(scenario: Scenario) -> None:
     scenario.check(scorer)
 
 
-def test_an_instance_that_slept_past_its_session_comes_back_and_harms_nothing(beside: Beside) -> None:
-    """Another takes over meanwhile; what the sleeper had begun, a transaction too, is never seen."""
-    acts = {
-        "paused past its session": paused_past_its_session,
-        "frozen in a transaction": frozen_in_a_transaction_past_its_session,
-    }
-    beside(acts, ENVIRON | client(session_timeout_ms=SESSION_MS, transaction_timeout_ms=TRANSACTION_MS))
+def test_an_instance_that_slept_comes_back_and_harms_nothing(beside: Beside) -> None:
+    """Past its session another takes over; what the sleeper had begun, a transaction too, is never seen.
 
-
-def test_a_lone_instance_that_slept_past_its_transaction_stays(beside: Beside) -> None:
-    """Its transaction timed out, which looks as if another had its id: it makes a new producer and goes on."""
-    acts = {
-        "frozen past its transaction": frozen_in_a_transaction_past_its_timeout,
-        "paused twice": paused_for_less_than_its_session,
-    }
-    beside(acts, ENVIRON | client(session_timeout_ms=20_000, transaction_timeout_ms=TRANSACTION_MS))
+    A lone one past its transaction stays: that looks as if another had its id; it makes a new producer and goes on.
+    """
+    beside(
+        {
+            "paused past its session": Act(paused_past_its_session, SHORT),
+            "frozen in a transaction": Act(frozen_in_a_transaction_past_its_session, SHORT),
+            "frozen past its transaction": Act(frozen_in_a_transaction_past_its_timeout, LONG),
+            "paused twice": Act(paused_for_less_than_its_session, LONG),
+        }
+    )

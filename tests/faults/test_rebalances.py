@@ -7,7 +7,7 @@ from functools import partial
 
 from confluent_kafka import ConsumerGroupType
 
-from tests.faults.conftest import Beside
+from tests.faults.conftest import Act, Beside
 from tests.faults.instances import assigned, restored
 from tests.faults.scenario import Scenario, client, here
 from tests.kafka import eventually
@@ -58,11 +58,14 @@ def shared_out(scenario: Scenario, instances: list[Scorer]) -> bool:
     return all(shares) and served == list(range(scenario.settings.topics.partitions))
 
 
-def test_a_storm_of_rebalances_loses_and_repeats_nothing_with_the_classic_protocol(beside: Beside) -> None:
-    """Instances stop, die and start again while others restore: the partitions end up shared, each served once."""
-    beside({"storm": partial(storm, ConsumerGroupType.CLASSIC)}, ENVIRON | CLASSIC)
+def test_a_storm_of_rebalances_loses_and_repeats_nothing(beside: Beside) -> None:
+    """Instances stop, die and start again while others restore: the partitions end up shared, each served once.
 
-
-def test_a_storm_of_rebalances_loses_and_repeats_nothing_with_kip_848(beside: Beside) -> None:
-    """The same with `group.protocol=consumer`, where the broker assigns."""
-    beside({"storm": partial(storm, ConsumerGroupType.CONSUMER)}, ENVIRON | KIP_848)
+    With the classic protocol, and with `group.protocol=consumer`, where the broker assigns.
+    """
+    beside(
+        {
+            "storm": Act(partial(storm, ConsumerGroupType.CLASSIC), ENVIRON | CLASSIC),
+            "storm of KIP-848": Act(partial(storm, ConsumerGroupType.CONSUMER), ENVIRON | KIP_848),
+        }
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 
-from tests.faults.conftest import Beside
+from tests.faults.conftest import Act, Beside
 from tests.faults.instances import frozen
 from tests.faults.scenario import STOP_S, Scenario, client, here
 from tests.kafka import eventually
@@ -63,4 +63,5 @@ def all_committed(scorer: Scorer) -> None:
 
 def test_an_instance_stops_cleanly_whenever_it_is_asked(beside: Beside) -> None:
     """Under load, asked twice, in the middle of a restore: exit code 0 in 10 s, nothing lost, nothing twice."""
-    beside({"under load": under_load, "twice": twice, "in restore": in_restore}, ENVIRON)
+    acts = {"under load": under_load, "twice": twice, "in restore": in_restore}
+    beside({name: Act(play, ENVIRON) for name, play in acts.items()})

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from tests.faults.conftest import Beside
+from tests.faults.conftest import Act, Beside
 from tests.faults.scenario import Scenario, client, here
 from tests.kafka import eventually
 from tests.scorer import Scorer
 
 FENCED = 6
 SESSION_MS = 6000
-ENVIRON = {"LEAD_SCORER__TOPICS__PARTITIONS": "4"}
+FOUR, ONE = ({"LEAD_SCORER__TOPICS__PARTITIONS": count} | client(session_timeout_ms=SESSION_MS) for count in "41")
 
 
 def twins_under_load(scenario: Scenario) -> None:
@@ -47,12 +47,15 @@ def the_one_that_stays(first: Scorer, second: Scorer) -> Scorer:
 
 
 def test_of_two_with_one_id_exactly_one_stays(beside: Beside) -> None:
-    """Under load and idle alike: one ends with 6 and says what to do, the other goes on as if it were alone."""
-    acts = {"twins under load": twins_under_load, "twins idle": twins_idle}
-    beside(acts, ENVIRON | client(session_timeout_ms=SESSION_MS))
+    """Under load and idle alike: one ends with 6 and says what to do, the other goes on as if it were alone.
 
-
-def test_of_two_with_one_id_one_stays_where_only_one_has_partitions(beside: Beside) -> None:
-    """The one without commits nothing by which it would learn of the other; it takes the id anew now and then."""
-    acts = {"twins without a partition": twins_idle}
-    beside(acts, ENVIRON | {"LEAD_SCORER__TOPICS__PARTITIONS": "1"} | client(session_timeout_ms=SESSION_MS))
+    Also where only one has partitions: the one without commits nothing by which it would learn of the other, and takes
+    the id anew now and then.
+    """
+    beside(
+        {
+            "twins under load": Act(twins_under_load, FOUR),
+            "twins idle": Act(twins_idle, FOUR),
+            "twins without a partition": Act(twins_idle, ONE),
+        }
+    )
