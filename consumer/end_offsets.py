@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
 from typing import Any, Protocol
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
@@ -13,13 +12,12 @@ from confluent_kafka.admin._listoffsets import (  # the package exports them wit
     OffsetSpec,
 )
 
-from runtime.kafka import REFUSALS
+from runtime.kafka import REFUSALS, HasMetadata, refresh_metadata
 
 Place = tuple[str, int]
 """A topic and a partition number."""
 REQUEST_TIMEOUT_S = 5.0
 """Half of what brokers take to find another leader after one has died: the client waits for the dead one as long."""
-REFRESH_TIMEOUT_S = 2.0
 NOT_THERE = REFUSALS | {
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError._UNKNOWN_PARTITION,
@@ -27,16 +25,13 @@ NOT_THERE = REFUSALS | {
 }
 
 
-class OffsetLister(Protocol):
+class OffsetLister(HasMetadata, Protocol):
     """What is needed of an admin client; `RenewedAdmin` is one that does not stay stuck."""
 
     def list_offsets(
         self, asked: dict[TopicPartition, OffsetSpec], /, *, isolation_level: IsolationLevel, request_timeout: float
     ) -> dict[TopicPartition, Future[Any]]:
         """A future for each partition that is asked for."""
-
-    def list_topics(self, *, timeout: float) -> Any:
-        """The metadata of all topics."""
 
 
 def ends(admin: OffsetLister, places: Collection[Place], isolation: IsolationLevel) -> dict[Place, int]:
@@ -64,7 +59,7 @@ def ends_of_existing(admin: OffsetLister, places: Collection[Place], isolation: 
     except KafkaException as exception:
         if exception.args[0].code() not in NOT_THERE:
             raise
-    topics = admin.list_topics(timeout=REQUEST_TIMEOUT_S).topics  # of all: see below
+    topics = admin.list_topics(timeout=REQUEST_TIMEOUT_S).topics  # of all: see refresh_metadata
     found = {topic: set(metadata.partitions) for topic, metadata in topics.items() if metadata.error is None}
     return ends(admin, [place for place in places if place[1] in found.get(place[0], ())], isolation)
 
@@ -129,11 +124,7 @@ def _offsets(
     futures = admin.list_offsets(asked, isolation_level=isolation, request_timeout=REQUEST_TIMEOUT_S)
     found, failure = _answers(futures)
     if failure is not None:
-        # The client goes on asking a leader that is gone, or one that is back with an epoch that is old
-        # (FENCED_LEADER_EPOCH), until its metadata are refreshed: by itself after 5 minutes.
-        # Of all topics: to be asked for those of one makes a broker with automatic creation create it.
-        with suppress(KafkaException):
-            admin.list_topics(timeout=REFRESH_TIMEOUT_S)
+        refresh_metadata(admin)
         if not (partly and found):
             raise failure
     return found

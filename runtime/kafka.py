@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
@@ -136,7 +136,7 @@ def wait_for_broker(client: Admin, timeout_s: float = CONNECT_TIMEOUT_S) -> None
             _give_up_if_refused(client, exception.args[0])
             if time.monotonic() >= deadline:
                 raise KafkaUnavailableError(_unreachable(client, timeout_s)) from exception
-            look_for_others(client, _answer_timeout_s(deadline))
+            refresh_metadata(client, _answer_timeout_s(deadline))
         else:
             return
 
@@ -145,11 +145,20 @@ def _answer_timeout_s(deadline: float) -> float:
     return min(_ANSWER_TIMEOUT_S, max(0.1, deadline - time.monotonic()))
 
 
-def look_for_others(client: AdminClient, timeout_s: float = _ANSWER_TIMEOUT_S) -> None:
-    """Asks any broker who is there, for an admin client whose question was not answered.
+class HasMetadata(Protocol):
+    """An admin client, or what stands for one."""
 
-    Until it is told of another broker, it asks the one that it was told of, however long that is silent.
+    def list_topics(self, *, timeout: float) -> Any:
+        """The metadata of all topics, of any broker that is there."""
+
+
+def refresh_metadata(client: HasMetadata, timeout_s: float = _ANSWER_TIMEOUT_S) -> None:
+    """Asks any broker who is there and who leads, for a client whose question failed; it may fail too.
+
+    Until it is told of another broker, a client asks the one that it was told of, however long that is silent, or a
+    leader that is gone or back with an epoch that is old (FENCED_LEADER_EPOCH): by itself it asks after 5 minutes.
     """
+    # Of all topics: to be asked for those of one makes a broker with automatic creation create it.
     with suppress(KafkaException):
         client.list_topics(timeout=timeout_s)
 

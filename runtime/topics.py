@@ -12,7 +12,7 @@ from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.cimpl import NewTopic
 
 from runtime.errors import ConfigurationError, KafkaUnavailableError
-from runtime.kafka import REFUSALS, look_for_others
+from runtime.kafka import REFUSALS, refresh_metadata
 from runtime.logging import get_logger
 from runtime.topic_specs import Topic, TopicSpec, batch_bytes, creation_config, topic_faults, topic_specs
 
@@ -204,7 +204,7 @@ def _retried(
             if time.monotonic() >= deadline:
                 raise KafkaUnavailableError(f"Kafka does not answer: {error.str()}.") from exception
             if error.code() == KafkaError._TIMED_OUT:
-                look_for_others(admin)
+                refresh_metadata(admin)
             time.sleep(_RETRY_S)
 
 

@@ -73,6 +73,12 @@ def whole(admin: AdminClient) -> bool:
     return all(len(partition.isrs) == len(partition.replicas) for partition in partitions)
 
 
+def make_whole(cluster: LocalKafka, admin: AdminClient) -> None:
+    """Starts and resumes what is down, and waits for its replicas."""
+    mend(cluster)
+    eventually(lambda: whole(admin), within_s=BACK_S)
+
+
 def reached(scenario: Scenario, ends: Mapping[int, int]) -> bool:
     """Whether each partition is processed as far as that."""
     committed = scenario.topics.committed()
@@ -93,8 +99,7 @@ def on_cluster(
     """A scenario on three brokers, all of them in sync before and after."""
     with scenario_on(cluster, directory, seed, label, environ) as scenario:
         yield scenario
-        mend(cluster)
-        eventually(lambda: whole(scenario.topics.admin), within_s=BACK_S)
+        make_whole(cluster, scenario.topics.admin)
 
 
 @contextmanager
@@ -104,8 +109,7 @@ def beside_a_silent_broker(cluster: LocalKafka, seed: int, label: str) -> Iterat
     try:
         yield space, cluster.nodes[seed % 3].pause
     finally:
-        mend(cluster)
-        eventually(lambda: whole(space.admin), within_s=BACK_S)
+        make_whole(cluster, space.admin)
         space.delete()
 
 
@@ -129,8 +133,7 @@ def test_whoever_matters_may_go_away(kafka_cluster: LocalKafka, tmp_path: Path, 
                 kafka_cluster.nodes[leader(scenario.topics.admin, topic, key) - 1].kill()
                 wait_for_answers(scenario)
                 scenario.progress(BACK_S)
-                mend(kafka_cluster)
-                eventually(lambda: whole(scenario.topics.admin), within_s=BACK_S)
+                make_whole(kafka_cluster, scenario.topics.admin)
             assert scorer.get("/healthz")[0] == 200
         wait_for_answers(scenario)
         assert scorer.events("kafka_client_log")
@@ -153,8 +156,7 @@ def test_whoever_matters_may_stand_still(kafka_cluster: LocalKafka, tmp_path: Pa
             scenario.progress(until - time.monotonic())
             eventually(lambda: reached(scenario, ends), within_s=here(until - time.monotonic()))
             assert scorer.get("/healthz")[0] == 200
-            mend(kafka_cluster)
-            eventually(lambda: whole(scenario.topics.admin), within_s=BACK_S)
+            make_whole(kafka_cluster, scenario.topics.admin)
         wait_for_answers(scenario)
         scenario.check(scorer)
 
