@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
 from functools import partial
 from threading import Lock
 from typing import Any, Final
@@ -22,14 +23,25 @@ log = structlog.get_logger(__name__)
 
 FAILS_S: Final = 20.0
 FAILS_S_MAX: Final = 240.0
+FORGOTTEN_S: Final = 60.0
+"""What nobody asked for in so long says nothing of the client: a partition that another instance has now."""
+
+
+@dataclass(slots=True)
+class _Failing:
+    """A partition that could not be asked, in monotonic seconds, and how long that is borne."""
+
+    since_s: float
+    last_s: float
+    borne_s: float = FAILS_S
 
 
 class RenewedAdmin:
     """Asks where partitions begin and end, of a new client once one partition could not be asked for long.
 
     One that sees a leader go and come back may not find it ever again (librdkafka#5430): `No leaders found`, where
-    every other client finds them. Failure is borne twice as long after each new client, until it has answered for
-    all that the one before failed at: where brokers are away another client finds no more.
+    every other client finds them. Failure is borne twice as long after each new client, until the partition is
+    answered for: where brokers are away another client finds no more.
 
     Args:
         client: The first one.
@@ -40,9 +52,8 @@ class RenewedAdmin:
     def __init__(self, client: AdminClient, make: Callable[[], AdminClient], clock: Clock) -> None:
         self._client, self._make, self._clock = client, make, clock
         self._lock = Lock()
-        self._failing_since_s: dict[Place, float] = {}
-        self._replaced_for: set[Place] = set()
-        self._fails_s = FAILS_S
+        self._under_way: set[Future[Any]] = set()
+        self._failing: dict[Place, _Failing] = {}
 
     def list_topics(self, *, timeout: float) -> Any:
         """As the client's."""
@@ -52,10 +63,12 @@ class RenewedAdmin:
         self, asked: dict[TopicPartition, OffsetSpec], /, *, isolation_level: IsolationLevel, request_timeout: float
     ) -> dict[TopicPartition, Future[Any]]:
         """As the client's."""
-        self._renew()
-        futures: dict[TopicPartition, Future[Any]] = self._client.list_offsets(
-            asked, isolation_level=isolation_level, request_timeout=request_timeout
-        )
+        with self._lock:
+            self._renew()
+            futures: dict[TopicPartition, Future[Any]] = self._client.list_offsets(
+                asked, isolation_level=isolation_level, request_timeout=request_timeout
+            )
+            self._under_way.update(futures.values())
         for partition, future in futures.items():
             future.add_done_callback(partial(self._note, (partition.topic, partition.partition)))
         return futures
@@ -66,25 +79,34 @@ class RenewedAdmin:
         except KafkaException:
             answered = False
         with self._lock:
-            if not answered:
-                self._failing_since_s.setdefault(place, self._clock.monotonic())
+            self._under_way.discard(future)
+            if answered:
+                self._failing.pop(place, None)
                 return
-            self._failing_since_s.pop(place, None)
-            self._replaced_for.discard(place)
-            if not self._replaced_for:
-                self._fails_s = FAILS_S
+            now_s = self._clock.monotonic()
+            self._failing.setdefault(place, _Failing(now_s, now_s)).last_s = now_s
 
     def _renew(self) -> None:
-        with self._lock:
-            now_s = self._clock.monotonic()
-            if not self._failing_since_s or now_s - min(self._failing_since_s.values()) < self._fails_s:
-                return
-            partitions = place_names(self._failing_since_s)
-            log.warning("admin_client_replaced", partitions=partitions, why=f"no answer for {self._fails_s:.0f} s")
-            self._replaced_for, self._failing_since_s = set(self._failing_since_s), {}
-            self._fails_s = min(2 * self._fails_s, FAILS_S_MAX)
-            try:
-                old, self._client = [self._client], self._make()
-            except ConfigurationError:  # threads or files are short
-                return
-        detached("admin-close", old.clear)  # it waits for what is under way
+        now_s = self._clock.monotonic()
+        self._failing = {place: f for place, f in self._failing.items() if now_s - f.last_s < FORGOTTEN_S}
+        stuck = [place for place, f in self._failing.items() if f.last_s - f.since_s >= f.borne_s]
+        if not stuck:
+            return
+        for failing in self._failing.values():
+            failing.since_s, failing.borne_s = now_s, min(2 * failing.borne_s, FAILS_S_MAX)
+        try:
+            client = self._make()
+        except ConfigurationError:  # threads or files are short
+            return
+        log.warning(
+            "admin_client_replaced", partitions=place_names(stuck), why=f"no answer for {FAILS_S:.0f} s or more"
+        )
+        last, self._client = [self._client], client
+        under_way, self._under_way = self._under_way, set()
+        detached("admin-close", partial(_close, last, under_way))
+
+
+def _close(last: list[AdminClient], under_way: set[Future[Any]]) -> None:
+    """Ends a client by dropping it, which answers nothing that is under way: who waits for it would wait for ever."""
+    wait(set(under_way))
+    last.clear()

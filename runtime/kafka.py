@@ -99,14 +99,26 @@ class Admin(AdminClient):
 
     def __init__(self, properties: dict[str, Any]):
         self.bootstrap_servers: str = properties["bootstrap.servers"]
-        self.last_error: KafkaError | None = None
-        properties["error_cb"] = self._remember
-        super().__init__(properties)
+        self._errors = _LastError()
+        # No method of its own: client and callback would hold each other, and neither threads nor sockets would go
+        # before the garbage collector comes, which is seldom (runtime/interpreter.py).
+        own: dict[str, Any] = {"error_cb": self._errors}
+        super().__init__({**properties, **own})
 
-    def _remember(self, error: KafkaError) -> None:
+    @property
+    def last_error(self) -> KafkaError | None:
+        """What the client said last; `poll` brings it."""
+        return self._errors.last
+
+
+class _LastError:
+    def __init__(self) -> None:
+        self.last: KafkaError | None = None
+
+    def __call__(self, error: KafkaError) -> None:
         # "All brokers are down" follows the error that says why, and would hide it.
         if error.code() != KafkaError._ALL_BROKERS_DOWN:
-            self.last_error = error
+            self.last = error
 
 
 def admin(settings: Settings) -> Admin:

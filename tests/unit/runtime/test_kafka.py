@@ -1,7 +1,9 @@
 """Clients get the starting configuration, the operator's properties that are theirs, and what cannot be changed."""
 
+import gc
 import logging
 import socket
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
@@ -202,7 +204,7 @@ def test_one_silent_broker_of_several_is_not_asked_for_ever() -> None:
 def test_refused_credentials_are_not_waited_for() -> None:
     """Authentication that failed ends the wait at once."""
     admin = kafka.admin(Settings())
-    admin.last_error = KafkaError(KafkaError._AUTHENTICATION, "SASL: wrong password")
+    admin._errors(KafkaError(KafkaError._AUTHENTICATION, "SASL: wrong password"))
     with pytest.raises(KafkaUnavailableError, match="does not let us in: SASL: wrong password"):
         kafka._give_up_if_refused(admin, KafkaError(KafkaError._TIMED_OUT))
 
@@ -212,5 +214,17 @@ def test_the_reason_is_kept_not_its_consequence() -> None:
     admin = kafka.admin(Settings())
     refused = KafkaError(KafkaError._TRANSPORT, "connection refused")
     for error in (refused, KafkaError(KafkaError._ALL_BROKERS_DOWN)):
-        admin._remember(error)
+        admin._errors(error)
     assert admin.last_error is refused
+
+
+def test_an_admin_client_that_nobody_has_is_gone() -> None:
+    """Its threads and sockets wait for no garbage collector, which comes seldom."""
+    gc.disable()
+    try:
+        admin = kafka.admin(Settings())
+        gone = weakref.ref(admin)
+        del admin
+        assert gone() is None
+    finally:
+        gc.enable()
