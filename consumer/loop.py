@@ -262,25 +262,25 @@ class Loop:
 
     def _drop_uncommitted(self, numbers: list[int]) -> None:
         """Settles what is in flight and drops what is not: the membership that it was gathered under is over."""
-        self._settle_in_rebalance()
+        deadline_s = self._clock.monotonic() + REVOKE_WAIT_S
+        self._settle_in_rebalance(deadline_s)
         if self._postponed and self._in_flight is None:
             self._look_back()  # now: later the partitions are somebody else's
-            self._settle_in_rebalance()
+            self._settle_in_rebalance(deadline_s)
         self._discard()
         self._starting = [restored for restored in self._starting if restored.partition.number not in numbers]
 
-    def _settle_in_rebalance(self) -> None:
+    def _settle_in_rebalance(self, deadline_s: float) -> None:
         if self._in_flight is not None and not self._in_flight.forgotten:
-            self._await(self._in_flight.future, REVOKE_WAIT_S)
+            self._await(self._in_flight.future, deadline_s)
             if self._in_flight.future.done():
                 self._settle()
             else:
                 log.error("commit_outlives_rebalance", next="the state of all partitions is dropped and restored")
                 self._forget_in_flight()
 
-    def _await(self, future: Future[Settlement], within_s: float) -> None:
+    def _await(self, future: Future[Settlement], deadline_s: float) -> None:
         """Waits for a transaction's end, which is progress: it is Kafka that is waited for."""
-        deadline_s = self._clock.monotonic() + within_s
         while not future.done() and (left_s := deadline_s - self._clock.monotonic()) > 0:
             self._telemetry.turned("rebalance")
             self._transactions.give_up_stuck()
@@ -297,7 +297,6 @@ class Loop:
         owned = [p for p in self.assignment.snapshot() if p.number in batch.next_offsets]
         behind = [p.number for p in owned if p.next_offset < batch.next_offsets[p.number]]
         if behind:
-            self._discard()
             self._restore_again(behind)
 
     def _restore_again(self, numbers: list[int]) -> None:
@@ -573,8 +572,9 @@ class Loop:
             self._discard()
             self._restore_again(list(self.assignment.partitions))
         if in_flight.forgotten:
-            if settlement.committed:
-                self._telemetry.committed(in_flight.batch)
+            if settlement.committed and not in_flight.batch.empty:
+                self._note_committed(in_flight.batch)
+                self._discard()  # it was prepared without that batch
                 self._restore_behind(in_flight.batch)
             return
         if not settlement.committed:
@@ -588,20 +588,24 @@ class Loop:
 
     def _apply(self, in_flight: _InFlight, now_s: float) -> None:
         """What is committed becomes part of the state."""
-        if self._aborts:
-            self._aborts = 0
-            self._limits.committed()
-            self._processor.forward_whole(certain=False)
         batch, self._committed_s = in_flight.batch, now_s
         batch.apply_to_state()
-        self._guard, self._gates = batch.guard, batch.gates
         self._telemetry.stage("commit", now_s - in_flight.began_s)
-        self._telemetry.committed(batch)
+        self._note_committed(batch)
         if batch.records:
             self._controller.observe(len(batch.records), 1000.0 * (now_s - batch.polled_s), batch.oldest_ms)
         self._start_new(batch)
         if batch.limit is not None:
             raise batch.limit
+
+    def _note_committed(self, batch: Batch) -> None:
+        """Goes on from what a batch has counted."""
+        if self._aborts:
+            self._aborts = 0
+            self._limits.committed()
+            self._processor.forward_whole(certain=False)
+        self._guard, self._gates = batch.guard, batch.gates
+        self._telemetry.committed(batch)
 
     def _start_new(self, batch: Batch) -> None:
         """Partitions whose start offset is committed now are read."""
