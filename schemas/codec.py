@@ -18,7 +18,7 @@ from schemas.errors import (
 )
 from schemas.reading import Read
 from schemas.released import fingerprints
-from schemas.resolution import reader_of
+from schemas.resolution import is_same, reader_of
 from schemas.writing import writer_of
 
 if TYPE_CHECKING:  # the registry's HTTP client takes 0.1 s to import, numpy as long; most commands need neither
@@ -148,7 +148,7 @@ class Codec:
         try:
             writer = self._by_id(head) if head[0] == _CONFLUENT else _by_fingerprint(head)
             read = reader_of(writer, self._schema)
-            if writer.fingerprint == self.fingerprint:
+            if is_same(writer, self._schema):
                 read = compiled_reader(self._schema, read)
         except UnresolvableError as error:
             read = reading.refusal(f"the writer's schema does not resolve to {self._name}: {error}")

@@ -1,6 +1,6 @@
 """How data of one schema are read as another: Avro's schema resolution, done once per writer, not once per record."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from schemas import reading
@@ -48,6 +48,17 @@ def reader_of(writer: Schema, reader: Schema) -> Read:
         return _Resolver(writer, reader).resolve(writer.root, reader.root)
     except RecursionError:
         raise UnresolvableError("it nests too deep") from None
+
+
+def is_same(writer: Schema, reader: Schema) -> bool:
+    """Whether every datum of the one is one of the other, whichever branches it has.
+
+    The fingerprints alone do not say so: they leave logical types out, and with them the unit of a time.
+    """
+    if writer.fingerprint != reader.fingerprint:
+        return False
+    pairs = zip(_logical_types(writer.root), _logical_types(reader.root), strict=True)
+    return all(theirs in ("", ours) for theirs, ours in pairs)
 
 
 class _Resolver:
@@ -138,6 +149,8 @@ class _Resolver:
                 return self.resolve(writer, branch)
             except UnresolvableError:
                 continue
+        if exact:
+            return self.resolve(writer, exact[0])  # raises, and says what there is against it
         raise UnresolvableError(f"no branch of the union takes the writer's {_kind(writer)}")
 
     def _or_refusal(self, writer: Type, reader: Type) -> Read:
@@ -172,6 +185,21 @@ def _primitive(writer: Type, reader: Type) -> Read:
 
 def _logical(avro_type: Type) -> str:
     return str(avro_type.get("logicalType", "")) if isinstance(avro_type, dict) else ""
+
+
+def _logical_types(avro_type: Type) -> Iterator[str]:
+    """Of each type that holds no others, in the order of the text."""
+    if isinstance(avro_type, list):
+        parts = avro_type
+    elif isinstance(avro_type, dict) and "fields" in avro_type:
+        parts = [field["type"] for field in avro_type["fields"]]
+    elif isinstance(avro_type, dict) and avro_type["type"] in ("array", "map"):
+        parts = [avro_type.get("items") or avro_type.get("values")]
+    else:
+        yield _logical(avro_type)
+        return
+    for part in parts:
+        yield from _logical_types(part)
 
 
 def _promoted(kind: str, wanted: str) -> Read:

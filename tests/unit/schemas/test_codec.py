@@ -12,7 +12,7 @@ from schemas import released
 from schemas.codec import SCHEMA_ID_MAX, Codec, UndecodableError, UnknownSchemaError, UnwritableError, lead_event_codec
 from schemas.errors import RegistryUnavailableError, UnresolvableError
 from schemas.registry import Registry
-from tests.unit.schemas.data import EVENT, changed, data_of, written_by_fastavro
+from tests.unit.schemas.data import EVENT, changed, data_of, field, written_by_fastavro
 
 V = released.text("lead_event")
 DATUM = written_by_fastavro(V, EVENT)
@@ -156,6 +156,16 @@ def test_a_schema_that_does_not_resolve_makes_its_records_undecodable(schema: st
         with pytest.raises(UndecodableError, match="does not resolve"):
             codec.decode(b"\x00\x00\x00\x00\x07" + DATUM)
     assert registry.questions == 1
+
+
+@pytest.mark.parametrize("unit", ["timestamp-micros", "local-timestamp-millis"])
+def test_a_time_of_another_unit_is_undecodable_in_a_union_too(unit: str) -> None:
+    """The fingerprint is that of our own schema, which leaves units out; microseconds would pass for milliseconds."""
+    schema = changed("lead_event", lambda s: field(s, "created_at")["type"][1].update(logicalType=unit))
+    codec = lead_event_codec(registry=FakeRegistry({7: schema}))
+    with pytest.raises(UndecodableError, match=f"created_at: {unit} is not timestamp-millis"):
+        codec.decode(b"\x00\x00\x00\x00\x07" + written_by_fastavro(V, {**EVENT, "created_at": 94_608_000_000_000}))
+    assert codec.decode(b"\x00\x00\x00\x00\x07" + written_by_fastavro(V, {**EVENT, "created_at": None}))
 
 
 def test_a_schema_that_is_not_avro_makes_its_records_undecodable() -> None:
