@@ -107,7 +107,7 @@ FALLBACKS = Family(
     "lead_scorer_fallbacks_total",
     "counter",
     "Decisions that the rules gave instead of the model.",
-    "no_model: promote one. bad_model: `lead-scorer models show` tells why it is refused. deadline, breaker_open: the "
+    "no_model: promote one. bad_model: the log's last `model_refused` tells why. deadline, breaker_open: the "
     "model is too slow. model_error, bad_score: roll back to the model before.",
     {"reason": FALLBACK_REASONS},
 )
@@ -186,7 +186,7 @@ MODEL_LOADS = Family(
     "lead_scorer_model_loads_total",
     "counter",
     "Attempts to load a model.",
-    "refused: the log and `lead-scorer models show` have the reason; the old model stays.",
+    "refused: the log's `model_refused` has the reason; the old model stays.",
     {"result": MODEL_LOAD_RESULTS},
 )
 SCORE = Family(

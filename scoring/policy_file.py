@@ -43,7 +43,7 @@ def read(name_or_path: str | Path) -> PolicyFile:
         raise PolicyError(
             source, [f"cannot be read ({error.strerror}); known by name: {', '.join(PACKAGED)}"]
         ) from error
-    except ValueError as error:  # of TOML, of UTF-8, of the path
+    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, of the path; thousands of brackets
         raise PolicyError(source, [f"is not TOML: {error}"]) from error
     return parse(data, source)
 
@@ -51,7 +51,7 @@ def read(name_or_path: str | Path) -> PolicyFile:
 def _text(name_or_path: str | Path) -> str:
     if name_or_path in PACKAGED:
         return (resources.files("scoring") / "policies" / f"{name_or_path}.toml").read_text("utf-8")
-    return Path(name_or_path).read_text("utf-8")
+    return Path(name_or_path).read_text("utf-8-sig")  # editors on Windows write a byte order mark
 
 
 def parse(data: dict[str, Any], source: str) -> PolicyFile:

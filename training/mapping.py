@@ -66,11 +66,11 @@ def resolve(path: Path | None, columns: Sequence[str], exempt: Collection[str]) 
 
 def _read(path: Path, faults: list[str]) -> dict[str, Any]:
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
+        content = tomllib.loads(path.read_text("utf-8-sig"))  # editors on Windows write a byte order mark
     except OSError as error:
         faults.append(f"{path} cannot be read: {error.strerror}")
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8; thousands of brackets
         faults.append(f"{path} is not TOML: {error}")
         return {}
     faults += [f"{path}: {key} is unknown; the keys are {', '.join(_KEYS)}" for key in content if key not in _KEYS]

@@ -138,10 +138,10 @@ def load_mapping(path: Path) -> Mapping:
         ConfigurationError: It cannot be read, or with every fault in it.
     """
     try:
-        data = tomllib.loads(path.read_text("utf-8"))
+        data = tomllib.loads(path.read_text("utf-8-sig"))  # editors on Windows write a byte order mark
     except OSError as error:
         raise ConfigurationError(f"The mapping {path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8; thousands of brackets
         raise ConfigurationError(f"The mapping {path} is not TOML: {error}") from error
     try:
         return Mapping.model_validate(data)

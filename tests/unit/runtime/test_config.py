@@ -304,6 +304,7 @@ def test_the_shown_configuration_has_every_key() -> None:
         ("[topics]\ndecisions = 'lead.events'\n", "topics.events"),
         ('[kafka.client]\n"session.timeout.ms" = 90000\n', "kafka.client.session.timeout.ms"),
         ('[kafka.client]\n"message.timeout.ms" = 20000\n', "kafka.client.message.timeout.ms"),
+        ('[kafka.client]\n"delivery.timeout.ms" = 20000\n', "kafka.client.message.timeout.ms"),
         ("[kafka]\nbootstrap_servers = 'a:1,,b:2'\n", "kafka.bootstrap_servers"),
         ("[kafka]\ninstance_id = 'two words'\n", "kafka.instance_id"),
         ("[topics]\nevents = 'a/b'\n", "topics.events"),

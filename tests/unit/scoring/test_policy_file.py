@@ -233,3 +233,17 @@ def test_the_looks_of_a_file_do_not_move_the_version() -> None:
     """Comments, order of keys, 7 for 7.0 and a list's repetitions change nothing that is effective."""
     data = dict(reversed(policy_data(repeat_after_days=7.0, always_publish=["DEMO_REQUEST"] * 2).items()))
     assert Policy.from_mapping(data).version == Policy.load("default").version
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    """Editors on Windows write it."""
+    shipped = (resources.files("scoring") / "policies" / "default.toml").read_bytes()
+    (path := tmp_path / "policy.toml").write_bytes(b"\xef\xbb\xbf" + shipped)
+    assert Policy.load(path).version == Policy.load("default").version
+
+
+def test_brackets_without_end_are_no_toml(tmp_path: Path) -> None:
+    """The parser gives up by another error."""
+    (path := tmp_path / "policy.toml").write_text("a = " + "[" * 9999)
+    with pytest.raises(PolicyError, match="is not TOML"):
+        Policy.load(path)

@@ -31,7 +31,13 @@ def test_all_faults_are_said_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"columns = 3", "must be a table"), (b"= x", "not TOML"), (b"\xff", "not TOML"), (None, "cannot be read")],
+    [
+        (b"columns = 3", "must be a table"),
+        (b"= x", "not TOML"),
+        (b"\xff", "not TOML"),
+        (None, "cannot be read"),
+        (b"a = " + b"[" * 9999, "not TOML"),
+    ],
 )
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: bytes | None, reason: str) -> None:
     """With what is wrong."""
@@ -41,6 +47,12 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: bytes | No
     with pytest.raises(ConfigurationError, match=reason) as caught:
         resolve(path, [], [])
     assert "m.toml" in str(caught.value)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    """Editors on Windows write it."""
+    (path := tmp_path / "m.toml").write_bytes(b'\xef\xbb\xbfexempt = ["email_opens"]')
+    assert resolve(path, [], []).exempt == {"email_opens"}
 
 
 def test_the_example_is_a_mapping() -> None:

@@ -67,6 +67,17 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_mapping(tmp_path / "none.toml")
 
 
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    """Editors on Windows write it."""
+    (path := tmp_path / "mapping.toml").write_bytes(b"\xef\xbb\xbf" + EXAMPLE.read_bytes())
+    assert load_mapping(path) == load_mapping(EXAMPLE)
+
+
+def test_brackets_without_end_are_no_toml(tmp_path: Path) -> None:
+    """The parser gives up by another error."""
+    assert "is not TOML" in faults(tmp_path, "a = " + "[" * 9999)
+
+
 def test_the_empty_mapping_takes_every_column() -> None:
     """Columns named as the fields are need no mapping."""
     assert not Mapping().chooses_columns
