@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.errors import DataRefusedError
+
+_KINDS: Final = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +103,17 @@ class Dataset:
 def fingerprint(paths: Sequence[Path]) -> tuple[tuple[SourceFile, ...], str]:
     """The sha256 of each file, and of all their bytes one after another.
 
+    To be called before the files are read for their data: what can be read only once is refused here.
+
     Raises:
-        DataRefusedError: A file cannot be read.
+        DataRefusedError: A file cannot be read, or is not a regular one.
     """
     together = hashlib.sha256()
     files = []
     for path in paths:
         alone = hashlib.sha256()
         try:
+            _require_regular(path)
             with path.open("rb") as file:
                 while block := file.read(1 << 20):
                     alone.update(block)
@@ -115,3 +122,10 @@ def fingerprint(paths: Sequence[Path]) -> tuple[tuple[SourceFile, ...], str]:
             raise DataRefusedError(f"{path} cannot be read: {error.strerror}") from error
         files.append(SourceFile(path.name, alone.hexdigest()))
     return tuple(files), together.hexdigest()
+
+
+def _require_regular(path: Path) -> None:
+    """The bytes of a pipe are gone once they are read: nobody could prove later what a model was trained on."""
+    form = stat.S_IFMT(path.stat().st_mode)
+    if form != stat.S_IFREG:
+        raise DataRefusedError(f"{path} is {_KINDS.get(form, 'a device')}; must be a regular file: it is read twice")

@@ -39,7 +39,11 @@ def read_history(
         as_of_ms: Until when events and outcomes are complete; None takes the last event's time.
         now_ms: The present.
         memory: How much the service remembers of a lead; other values give other features.
+
+    Raises:
+        DataRefusedError: A file cannot be read, or is not a regular one.
     """
+    named, digest = fingerprint(files)
     history = replay(lines, findings, now_ms=now_ms, until_ms=as_of_ms, memory=memory)
     end_ms = as_of_ms if as_of_ms is not None else history.last_ms or 0
     leads = np.array(history.leads, dtype=np.int64)
@@ -47,7 +51,6 @@ def read_history(
     known_at = np.array(history.known_at_ms, dtype=np.int64)
     kept, labels = label(known_at, by_lead[leads], int(horizon_days * DAY_MS), end_ms, findings)
     matrix = features(history.observations)
-    named, digest = fingerprint(files)
     _count_attributes(history, np.unique(leads[kept]), findings)
     _note_unknown_leads(history, converted_at_ms, findings)
     dataset = Dataset(

@@ -60,8 +60,9 @@ def read_snapshot(
         exempt: Columns that may be missing: a count is then 0, everything else unknown.
 
     Raises:
-        DataRefusedError: The file is not CSV at all.
+        DataRefusedError: The file is not CSV at all, or not a regular file.
     """
+    files, digest = fingerprint([path])
     findings = Findings(columns={name: Column() for name in SNAPSHOT_COLUMNS})
     absent, rows = read_table(path, Columns((*SNAPSHOT_COLUMNS, LEAD_ID), columns))
     findings.absent = [name for name in absent if name in SNAPSHOT_COLUMNS or name in columns]
@@ -79,7 +80,8 @@ def read_snapshot(
     _check_times(leads, moment_ms, findings, given=as_of_ms is not None)
     if absent_exempt := sorted(set(findings.absent) & set(exempt)):
         findings.notes.append(f"without the column{'s' * (len(absent_exempt) > 1)} {', '.join(absent_exempt)}")
-    return _dataset(path, leads, moment_ms, findings), findings
+    source = Source("snapshot", files, digest, None, None, moment_ms)
+    return _dataset(leads, source, findings), findings
 
 
 def _value(name: str, row: Row, line: int, findings: Findings) -> Any:
@@ -117,12 +119,12 @@ def _check_times(leads: list[_Lead], as_of_ms: int | None, findings: Findings, *
         findings.negative_ages += created is not None and any(created > time for time in limits)
 
 
-def _dataset(path: Path, leads: list[_Lead], as_of_ms: int | None, findings: Findings) -> Dataset:
+def _dataset(leads: list[_Lead], source: Source, findings: Findings) -> Dataset:
     labelled = [lead for lead in leads if lead.values["converted"] is not None]
     if unlabelled := len(leads) - len(labelled):
         findings.left_out["converted is not known"] = unlabelled
     observations = Observations()
-    at = as_of_ms or 0
+    at = source.as_of_ms or 0
     for lead in labelled:
         values = lead.values
         profile = Profile(
@@ -133,12 +135,11 @@ def _dataset(path: Path, leads: list[_Lead], as_of_ms: int | None, findings: Fin
         )
         observations.append(profile, at, values["last_activity_at"])
     matrix = features(observations)
-    files, digest = fingerprint([path])
     return Dataset(
         features=matrix,
         rule_scores=rule_scores(observations, matrix),
         labels=np.array([lead.values["converted"] for lead in labelled], dtype=np.int8),
         leads=np.array([lead.number for lead in labelled], dtype=np.int64),
         known_at_ms=None,
-        source=Source("snapshot", files, digest, None, None, as_of_ms),
+        source=source,
     )

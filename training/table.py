@@ -38,19 +38,20 @@ def read_table(path: Path, columns: Columns) -> tuple[list[str], Iterator[tuple[
         DataRefusedError: Not readable, no header, or two columns of the same name; the rows may raise it too, for a
             file that turns out not to be CSV in UTF-8.
     """
-    _, first = next(_cells(path), (0, []))
+    cells = _cells(path)
+    _, first = next(cells, (0, []))
     header = [name.strip() for name in first]
     if not any(header):
         raise DataRefusedError(f"{path}: is empty; the first line must name the columns")
     if twice := sorted({name for name in header if name and header.count(name) > 1}):
         raise DataRefusedError(f"{path}: names {', '.join(twice)} more than once in its first line")
     absent = [name for name in columns.wanted if columns.header(name) not in header]
-    return absent, _rows(path, header, columns)
+    return absent, _rows(cells, header, columns)
 
 
-def _rows(path: Path, header: list[str], columns: Columns) -> Iterator[tuple[int, Row]]:
+def _rows(lines: Iterator[tuple[int, list[str]]], header: list[str], columns: Columns) -> Iterator[tuple[int, Row]]:
     index = {name: header.index(columns.header(name)) for name in columns.wanted if columns.header(name) in header}
-    for line, cells in _cells(path, skip=1):
+    for line, cells in lines:
         n_cells = len(cells)
         row: Row = dict.fromkeys(columns.wanted)
         for name, at in index.items():
@@ -58,14 +59,13 @@ def _rows(path: Path, header: list[str], columns: Columns) -> Iterator[tuple[int
         yield line, row
 
 
-def _cells(path: Path, skip: int = 0) -> Iterator[tuple[int, list[str]]]:
+def _cells(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The header's cells and those of the rows, of a file that is opened once: a pipe gives its bytes to one reader."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
             for cells in reader:
-                if skip:
-                    skip -= 1
-                elif cells:
+                if cells:
                     yield reader.line_num, cells
     except OSError as error:
         raise DataRefusedError(f"{path} cannot be read: {error.strerror}") from error

@@ -1,5 +1,7 @@
 """Rows, labels and leakage in an event history."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,10 @@ from scoring.features import DAY_MS
 from scoring.fold import Memory
 from tests.unit.training.data import T0, event, lines
 from training.dataset import Dataset
+from training.errors import DataRefusedError
 from training.findings import Findings
 from training.history import label, read_history
-from training.replay import Replay, read_events
+from training.replay import Line, Replay, read_events
 
 NOW = T0 + 10_000 * DAY_MS
 MEMORY = Memory(dedup_window=32, retention_ms=365 * DAY_MS)
@@ -165,3 +168,23 @@ def test_lines_that_are_no_events_come_with_their_number(tmp_path: Path, text: b
     ((line, error),) = read_events(tmp_path / "events.ndjson")
     assert line == 1
     assert isinstance(error, EventError)
+
+
+def test_a_history_from_a_pipe_is_refused_before_it_is_read() -> None:
+    """It could not be hashed afterwards, and may be long."""
+
+    def history() -> Iterator[Line]:
+        yield from lines([])
+        pytest.fail("was read")
+
+    with pytest.raises(DataRefusedError, match="must be a regular file"):
+        read_history(
+            history(),
+            {},
+            Findings(),
+            files=[Path(os.devnull)],
+            horizon_days=7,
+            as_of_ms=None,
+            now_ms=NOW,
+            memory=MEMORY,
+        )

@@ -1,5 +1,6 @@
 """A snapshot becomes rows with the features of contract 5."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +116,13 @@ def test_a_missing_file_is_refused_with_its_name(tmp_path: Path) -> None:
     """As any other refusal."""
     with pytest.raises(DataRefusedError, match=r"none\.csv cannot be read"):
         read_snapshot(tmp_path / "none.csv", {}, None)
+
+
+def test_a_snapshot_from_a_pipe_is_refused(tmp_path: Path) -> None:
+    """It could not be hashed after it was read."""
+    reading, writing = os.pipe()
+    os.write(writing, write_csv(tmp_path / "s.csv", [ROW]).read_bytes())
+    os.close(writing)
+    with pytest.raises(DataRefusedError, match="is a pipe; must be a regular file"):
+        read_snapshot(Path(f"/dev/fd/{reading}"), {}, None)
+    os.close(reading)
