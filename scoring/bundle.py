@@ -64,7 +64,7 @@ def load_bundle(directory: Path, version: str) -> Bundle:
     if not re.fullmatch(VERSION_PATTERN, version):
         raise BundleError(f"{directory}: {version[:100]!r} is not a version (letters, digits, dot, dash, underscore)")
     path = directory / version
-    if not path.is_dir():
+    if not _is_directory(path):
         raise BundleError(f"{path}: no such bundle; it must be a directory with {MODEL_FILE} and {MANIFEST_FILE}")
     manifest = _parse_manifest(path / MANIFEST_FILE, read_bounded(path / MANIFEST_FILE, MANIFEST_BYTES_MAX))
     if manifest.version != version:
@@ -100,6 +100,16 @@ def read_bounded(path: Path, bytes_max: int) -> bytes:
     if len(content) > bytes_max:
         raise BundleError(f"{path}: larger than {bytes_max} bytes, the limit")
     return content
+
+
+def _is_directory(path: Path) -> bool:
+    """As `Path.is_dir`, which for a path that cannot be looked at raises or says no, as Python's version has it."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise UnreadableFileError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _parse_manifest(path: Path, content: bytes) -> Manifest:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from schemas.times import format_rfc3339
-from scoring.bundle import BundleError, Manifest, load_bundle, read_bounded
+from scoring.bundle import BundleError, Manifest, MissingFileError, load_bundle, read_bounded
 from scoring.manifest import VERSION_PATTERN
 from training.durable import append_line, replace_text
 from training.errors import BundleRefusedError
@@ -65,19 +65,25 @@ class ModelDirectory:
         Raises:
             BundleRefusedError: The pointer cannot be read.
         """
-        pointer = self.path / self.alias
-        if not pointer.exists():
-            return NONE
         try:
-            return read_bounded(pointer, _POINTER_BYTES_MAX).decode(errors="replace").strip()
+            return read_bounded(self.path / self.alias, _POINTER_BYTES_MAX).decode(errors="replace").strip()
+        except MissingFileError:
+            return NONE
         except BundleError as error:
             raise BundleRefusedError(str(error)) from error
 
     def versions(self) -> list[Version]:
-        """Every bundle in the directory, the newest first; hashes are checked."""
-        if not self.path.is_dir():
+        """Every bundle in the directory, the newest first; hashes are checked.
+
+        Raises:
+            BundleRefusedError: The directory is there and cannot be read.
+        """
+        try:
+            names = [entry.name for entry in self.path.iterdir() if entry.is_dir()]
+        except FileNotFoundError:
             return []
-        names = [entry.name for entry in self.path.iterdir() if entry.is_dir()]
+        except OSError as error:
+            raise BundleRefusedError(f"{self.path}: cannot be read: {error.strerror}") from error
         found = [self._version(name) for name in names if re.fullmatch(VERSION_PATTERN, name)]
         return sorted(found, key=_newest_first, reverse=True)
 
@@ -125,13 +131,17 @@ class ModelDirectory:
         """Every change of this pointer, the oldest first.
 
         Raises:
-            BundleRefusedError: The log has a line that is none.
+            BundleRefusedError: The log cannot be read, or has a line that is none.
         """
         path = self.path / HISTORY_FILE
-        if not path.exists():
+        try:
+            lines = path.read_text("utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
             return []
+        except OSError as error:
+            raise BundleRefusedError(f"{path}: cannot be read: {error.strerror}") from error
         changes = []
-        for number, line in enumerate(path.read_text("utf-8", errors="replace").splitlines(), start=1):
+        for number, line in enumerate(lines, start=1):
             try:
                 entry = json.loads(line)
                 change = Change(before=entry.pop("from"), after=entry.pop("to"), **entry)

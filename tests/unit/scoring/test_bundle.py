@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scoring import bundle
-from scoring.bundle import BundleError, load_bundle
+from scoring.bundle import BundleError, UnreadableFileError, load_bundle
 from scoring.features import FEATURES
 from tests import bundles
 
@@ -71,6 +71,12 @@ def test_missing_file_is_named(tmp_path: Path, name: str) -> None:
 def test_missing_bundle_is_named(tmp_path: Path) -> None:
     """A version that does not exist is a refusal like any other."""
     assert refusal(tmp_path).startswith(f"{tmp_path / 'v1'}: no such bundle")
+
+
+def test_a_directory_that_cannot_be_looked_at_is_no_missing_bundle(tmp_path: Path) -> None:
+    """It may be readable at the next look, so the reload tries again."""
+    with pytest.raises(UnreadableFileError, match="cannot be read: File name too long"):
+        load_bundle(tmp_path / ("x" * 300), "v1")
 
 
 @pytest.mark.parametrize("version", ["../v1", "/v1", "", ".v1", "v1\n", "v\x001", "v" * 101])

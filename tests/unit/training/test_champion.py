@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -181,3 +182,20 @@ def test_a_user_without_a_name_is_a_number(models: ModelDirectory, monkeypatch: 
 
     monkeypatch.setattr("training.champion.getpass.getuser", nameless)
     assert models.promote("a", now_ms=0).by.startswith("uid ")
+
+
+@pytest.mark.parametrize(
+    "ask", [ModelDirectory.champion, ModelDirectory.versions, ModelDirectory.history, lambda models: models.load("a")]
+)
+def test_a_directory_that_cannot_be_looked_at_is_refused(
+    tmp_path: Path, ask: Callable[[ModelDirectory], object]
+) -> None:
+    """Nobody may take it for one without models."""
+    with pytest.raises(BundleRefusedError, match="cannot be read: File name too long"):
+        ask(ModelDirectory(tmp_path / ("x" * 300)))
+
+
+def test_a_directory_that_is_not_there_has_no_models(tmp_path: Path) -> None:
+    """It is made by the first training."""
+    models = ModelDirectory(tmp_path / "none")
+    assert (models.champion(), models.versions(), models.history()) == ("none", [], [])
