@@ -1,9 +1,10 @@
 """`lead-scorer produce`: writes lead events, simulated ones or those of a file."""
 
 import os
+import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -131,17 +132,26 @@ def file(
     begun = clock.monotonic()
     summary = Summary()
     with (
-        ProgressBar("importing", path.stat().st_size if path.is_file() else None) as bar,
+        _outcomes_file(outcomes, summary),
+        ProgressBar("importing", _size(path)) as bar,
         open_source(path, chosen, Format(form) if form else None, bar.at) as source,
         _sink(ctx, to, source.name, clock) as (sink, place),
     ):
         complete = _import(source, chosen, sink, _pacer(schedule, sink, clock), bar, summary)
-    _write_outcomes(outcomes, summary.outcomes())
     _close(summary.sent, place, clock.monotonic() - begun, _fates(summary), complete=complete)
     if not complete:
         raise typer.Exit(INTERRUPTED)
     if summary.rejected:
         raise typer.Exit(1)
+
+
+def _size(path: Path) -> int | None:
+    """A file's bytes, for the progress; None where nobody knows, or where opening it will say what is wrong."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 def _schedule(rate: float | None, speedup: float | None) -> "Schedule":
@@ -266,6 +276,22 @@ def _writable(path: Path) -> Iterator[None]:
         raise typer.Exit(1) from None
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def _outcomes_file(path: Path | None, summary: "Summary") -> Iterator[None]:
+    """Writes the conversions at the end, to a file opened at the beginning: a refusal after the last event is late."""
+    from producer.files import outcome_lines, written
+
+    if path is None:
+        yield
+        return
+    with ExitStack() as stack:
+        with _writable(path):
+            file = stack.enter_context(written(path))
+        yield  # outside of `_writable`: what fails here is not this file's fault
+        with _writable(path), stack.pop_all():
+            file.writelines(outcome_lines(summary.outcomes()))
 
 
 def _write_outcomes(path: Path | None, outcomes: list[tuple[str, int]]) -> None:

@@ -72,10 +72,12 @@ class CsvRows:
         line = self._next()
         try:
             cells = self._cells((line.raw or b"").decode()) if line else None
-        except UnicodeDecodeError:
+        except (UnicodeDecodeError, csv.Error):
             cells = None
         if not cells or not all(cells):
-            raise ConfigurationError("The file's first line is no CSV header: a name for every column")
+            raise ConfigurationError(
+                "The file's first line is no CSV header: a name for every column, LF or CRLF at the line's end"
+            )
         if twice := sorted({cell for cell in cells if cells.count(cell) > 1}):
             raise ConfigurationError(f"The header names columns twice: {', '.join(map(shown, twice))}")
         return cells

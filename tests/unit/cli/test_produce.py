@@ -123,3 +123,35 @@ def test_what_simulate_writes_file_reads() -> None:
     """The same events, unchanged."""
     written = produce("simulate", "--events", 300, "--to", "-").stdout
     assert produce("file", "-", "--to", "-", stdin=written).stdout == written
+
+
+def test_a_path_that_cannot_be_looked_at_is_a_configuration_error() -> None:
+    """As any other file that cannot be read."""
+    with pytest.raises(ConfigurationError, match="cannot be read: File name too long"):
+        produce("file", "x" * 300, "--to", "-")
+
+
+@pytest.fixture
+def sales(tmp_path: Path) -> Path:
+    """A mapping that knows which rows are conversions."""
+    path = tmp_path / "mapping.toml"
+    path.write_text('[outcomes]\nevent_types = ["SALE"]\n[event_types]\nPAGE_VISIT = "PAGE_VISIT"\nSALE = "skip"\n')
+    return path
+
+
+def test_conversions_of_a_file_are_written(tmp_path: Path, sales: Path) -> None:
+    """Beside its events."""
+    sale = ROW.replace("PAGE_VISIT", "SALE")
+    outcomes = tmp_path / "outcomes.csv"
+    result = produce("file", "-", "--mapping", sales, "--to", "-", "--outcomes", outcomes, stdin=HEADER + ROW + sale)
+    assert outcomes.read_text() == "lead_id,converted_at\n42,2025-01-01T00:00:00.000Z\n"
+    assert len(result.stdout.splitlines()) == 1
+
+
+def test_conversions_that_cannot_be_written_are_told_before_an_event_is_sent(tmp_path: Path, sales: Path) -> None:
+    """An import takes hours, and would have to be made again."""
+    events = tmp_path / "events.ndjson"
+    arguments = ("--mapping", sales, "--to", events, "--outcomes", "/nowhere/out")
+    with pytest.raises(ConfigurationError, match="/nowhere/out cannot be written: No such file"):
+        produce("file", "-", *arguments, stdin=HEADER + ROW)
+    assert not events.exists()

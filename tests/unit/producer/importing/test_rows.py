@@ -74,7 +74,11 @@ def test_another_delimiter() -> None:
     assert csv_of(b"a;b\n1,5;2\n", ";") == [(2, ["1,5", "2"])]
 
 
-@pytest.mark.parametrize("text", [b"", b"\n1,2\n", b'"a\n', b"a,,b\n", b"\xff\n"])
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"\n1,2\n", b'"a\n', b"a,,b\n", b"\xff\n", b"a,b\r1,2\r", b'"a"x,b\n', b"a," + b"b" * 131_073],
+    ids=lambda text: text[:9],
+)
 def test_a_file_without_a_header_is_refused(text: bytes) -> None:
     """Without names no column can be told."""
     with pytest.raises(ConfigurationError, match="header"):
