@@ -62,7 +62,10 @@ class _Request:
 
 
 class BackgroundRestorer:
-    """Implements `consumer.ports.Restorer`. A partition that has to wait, or cannot be asked, holds up no other one.
+    """Implements `consumer.ports.Restorer`.
+
+    A partition that has to wait, or cannot be asked, is left for the next round: it holds up the others for as long as
+    one question takes at most (10 s where its offsets hang, else moments).
 
     Args:
         offsets: Where the group stands.
