@@ -63,12 +63,21 @@ class RenewedAdmin:
         self, asked: dict[TopicPartition, OffsetSpec], /, *, isolation_level: IsolationLevel, request_timeout: float
     ) -> dict[TopicPartition, Future[Any]]:
         """As the client's."""
+        asking: Future[None] = Future()
         with self._lock:
             self._renew()
-            futures: dict[TopicPartition, Future[Any]] = self._client.list_offsets(
+            client, under_way = self._client, self._under_way
+            under_way.add(asking)
+        try:
+            futures: dict[TopicPartition, Future[Any]] = client.list_offsets(
                 asked, isolation_level=isolation_level, request_timeout=request_timeout
             )
-            self._under_way.update(futures.values())
+            with self._lock:
+                under_way.update(futures.values())
+        finally:
+            with self._lock:
+                under_way.discard(asking)
+            asking.set_result(None)
         for partition, future in futures.items():
             future.add_done_callback(partial(self._note, (partition.topic, partition.partition)))
         return futures
@@ -103,10 +112,14 @@ class RenewedAdmin:
         )
         last, self._client = [self._client], client
         under_way, self._under_way = self._under_way, set()
-        detached("admin-close", partial(_close, last, under_way))
+        detached("admin-close", partial(self._close, last, under_way))
 
+    def _close(self, last: list[AdminClient], under_way: set[Future[Any]]) -> None:
+        """Ends a client by dropping it, which answers nothing that is under way: who asked would wait for ever."""
+        while pending := self._pending(under_way):
+            wait(pending)
+        last.clear()
 
-def _close(last: list[AdminClient], under_way: set[Future[Any]]) -> None:
-    """Ends a client by dropping it, which answers nothing that is under way: who waits for it would wait for ever."""
-    wait(set(under_way))
-    last.clear()
+    def _pending(self, under_way: set[Future[Any]]) -> list[Future[Any]]:
+        with self._lock:
+            return [future for future in under_way if not future.done()]
