@@ -72,6 +72,7 @@ def simulate(
 
     clock = SystemClock()
     schedule = _schedule(rate, None)
+    _require_two_files(to, outcomes)
     simulation = Simulation(
         _parameters(
             leads=leads,
@@ -124,6 +125,7 @@ def file(
 
     clock = SystemClock()
     schedule = _schedule(rate, speedup)
+    _require_two_files(to, outcomes)
     if form is not None and form not in list(Format):
         raise ConfigurationError(f"--format is {form}, allowed: csv or ndjson")
     chosen = load_mapping(mapping) if mapping else Mapping()
@@ -276,6 +278,13 @@ def _writable(path: Path) -> Iterator[None]:
         raise typer.Exit(1) from None
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _require_two_files(to: Path | None, outcomes: Path | None) -> None:
+    from runtime.errors import ConfigurationError
+
+    if to is not None and outcomes is not None and os.path.realpath(to) == os.path.realpath(outcomes):
+        raise ConfigurationError(f"--to and --outcomes are both {to}; each must be a file of its own")
 
 
 @contextmanager

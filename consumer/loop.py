@@ -297,6 +297,7 @@ class Loop:
         owned = [p for p in self.assignment.snapshot() if p.number in batch.next_offsets]
         behind = [p.number for p in owned if p.next_offset < batch.next_offsets[p.number]]
         if behind:
+            self._discard()
             self._restore_again(behind)
 
     def _restore_again(self, numbers: list[int]) -> None:
@@ -574,7 +575,6 @@ class Loop:
         if in_flight.forgotten:
             if settlement.committed and not in_flight.batch.empty:
                 self._note_committed(in_flight.batch)
-                self._discard()  # it was prepared without that batch
                 self._restore_behind(in_flight.batch)
             return
         if not settlement.committed:
@@ -590,6 +590,7 @@ class Loop:
         """What is committed becomes part of the state."""
         batch, self._committed_s = in_flight.batch, now_s
         batch.apply_to_state()
+        self._guard, self._gates = batch.guard, batch.gates
         self._telemetry.stage("commit", now_s - in_flight.began_s)
         self._note_committed(batch)
         if batch.records:
@@ -599,12 +600,11 @@ class Loop:
             raise batch.limit
 
     def _note_committed(self, batch: Batch) -> None:
-        """Goes on from what a batch has counted."""
+        """Counts it, and ends a row of aborts."""
         if self._aborts:
             self._aborts = 0
             self._limits.committed()
             self._processor.forward_whole(certain=False)
-        self._guard, self._gates = batch.guard, batch.gates
         self._telemetry.committed(batch)
 
     def _start_new(self, batch: Batch) -> None:

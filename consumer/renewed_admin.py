@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
 from functools import partial
 from threading import Lock
 from typing import Any, Final
@@ -23,25 +22,14 @@ log = structlog.get_logger(__name__)
 
 FAILS_S: Final = 20.0
 FAILS_S_MAX: Final = 240.0
-FORGOTTEN_S: Final = 60.0
-"""What nobody asked for in so long says nothing of the client: a partition that another instance has now."""
-
-
-@dataclass(slots=True)
-class _Failing:
-    """A partition that could not be asked, in monotonic seconds, and how long that is borne."""
-
-    since_s: float
-    last_s: float
-    borne_s: float = FAILS_S
 
 
 class RenewedAdmin:
     """Asks where partitions begin and end, of a new client once one partition could not be asked for long.
 
     One that sees a leader go and come back may not find it ever again (librdkafka#5430): `No leaders found`, where
-    every other client finds them. Failure is borne twice as long after each new client, until the partition is
-    answered for: where brokers are away another client finds no more.
+    every other client finds them. Failure is borne twice as long after each new client, until it has answered for
+    all that the one before failed at: where brokers are away another client finds no more.
 
     Args:
         client: The first one.
@@ -53,7 +41,9 @@ class RenewedAdmin:
         self._client, self._make, self._clock = client, make, clock
         self._lock = Lock()
         self._under_way: set[Future[Any]] = set()
-        self._failing: dict[Place, _Failing] = {}
+        self._failing_since_s: dict[Place, float] = {}
+        self._replaced_for: set[Place] = set()
+        self._fails_s = FAILS_S
 
     def list_topics(self, *, timeout: float) -> Any:
         """As the client's."""
@@ -89,30 +79,29 @@ class RenewedAdmin:
             answered = False
         with self._lock:
             self._under_way.discard(future)
-            if answered:
-                self._failing.pop(place, None)
+            if not answered:
+                self._failing_since_s.setdefault(place, self._clock.monotonic())
                 return
-            now_s = self._clock.monotonic()
-            self._failing.setdefault(place, _Failing(now_s, now_s)).last_s = now_s
+            self._failing_since_s.pop(place, None)
+            self._replaced_for.discard(place)
+            if not self._replaced_for:
+                self._fails_s = FAILS_S
 
     def _renew(self) -> None:
         now_s = self._clock.monotonic()
-        self._failing = {place: f for place, f in self._failing.items() if now_s - f.last_s < FORGOTTEN_S}
-        stuck = [place for place, f in self._failing.items() if f.last_s - f.since_s >= f.borne_s]
-        if not stuck:
+        if not self._failing_since_s or now_s - min(self._failing_since_s.values()) < self._fails_s:
             return
-        for failing in self._failing.values():
-            failing.since_s, failing.borne_s = now_s, min(2 * failing.borne_s, FAILS_S_MAX)
+        partitions = place_names(self._failing_since_s)
+        log.warning("admin_client_replaced", partitions=partitions, why=f"no answer for {self._fails_s:.0f} s")
+        self._replaced_for, self._failing_since_s = set(self._failing_since_s), {}
+        self._fails_s = min(2 * self._fails_s, FAILS_S_MAX)
+        last, under_way = [self._client], self._under_way
         try:
             client = self._make()
-        except ConfigurationError:  # threads or files are short
+            detached("admin-close", partial(self._close, last, under_way))
+        except (ConfigurationError, RuntimeError):  # threads or files are short
             return
-        log.warning(
-            "admin_client_replaced", partitions=place_names(stuck), why=f"no answer for {FAILS_S:.0f} s or more"
-        )
-        last, self._client = [self._client], client
-        under_way, self._under_way = self._under_way, set()
-        detached("admin-close", partial(self._close, last, under_way))
+        self._client, self._under_way = client, set()
 
     def _close(self, last: list[AdminClient], under_way: set[Future[Any]]) -> None:
         """Ends a client by dropping it, which answers nothing that is under way: who asked would wait for ever."""

@@ -17,7 +17,7 @@ _Answer = TypeVar("_Answer")
 _CREDENTIALS: Final = re.compile(r"//(?:(?!,\w+://)\S)+@")
 _UNKNOWN_ID: Final = (404, 40403)  # a 404 without this code is a proxy's, or a wrong path
 _RETRIABLE: Final = (408, 429)
-_UNKNOWN_FOR_S: Final = 1.0  # a producer may register its schema a moment after its first record was seen
+_UNKNOWN_FOR_S: Final = 10.0  # a producer may register its schema a moment after its first record was seen
 _UNKNOWN_MAX: Final = 20_000  # garbage that looks like frames must not fill the memory; a batch is not asked for twice
 _LEAST: Final = {"timeout": 0.001, "max.retries": 0, "retries.wait.ms": 0, "retries.max.wait.ms": 0}
 """Of the numbers that the client does not judge before they fail every question."""
@@ -31,7 +31,7 @@ class Registry:
     """Schemas by id, and ids by schema.
 
     The client keeps the schemas that it got, as an id never changes its meaning; that an id is unknown is believed for
-    a second.
+    10 s.
 
     Args:
         url: `http(s)://...`; several with commas between.

@@ -76,6 +76,7 @@ def test_a_time_line_into_the_future_is_warned_of() -> None:
         ("file", "-", "--format", "xml"),
         ("file", "-", "--rate", 1, "--speedup", 1),
         ("file", "-", "--outcomes", "out.csv"),
+        ("simulate", "--to", "same", "--outcomes", "./same"),
         ("file", "-", "--mapping", "/nowhere/mapping.toml"),
     ],
 )

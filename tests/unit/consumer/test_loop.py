@@ -1106,9 +1106,9 @@ def test_a_commit_that_outlives_the_rebalance_is_forgotten(bench: Bench, monkeyp
 class Outlived:
     """A commit of two partitions was not waited for in a rebalance that took the first one away."""
 
-    def __init__(self, bench: Bench, monkeypatch: pytest.MonkeyPatch, *records: Record) -> None:
+    def __init__(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(loops, "AWAIT_SLICE_S", 0.001)
-        bench.reading(0, 1).give(*(records or [*visits(0, 1), *visits(0, 1, partition=1)])).turn()
+        bench.reading(0, 1).give(*visits(0, 1), *visits(0, 1, partition=1)).turn()
         bench.heard.in_rebalance = lambda: bench.clock.sleep(10.0)
         bench.loop.revoked([0])
         bench.give(ends={1: 27}).turn()
@@ -1123,33 +1123,21 @@ def outlived(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Outlived:
     return Outlived(bench, monkeypatch)
 
 
-def test_an_abort_that_outlived_a_rebalance_changes_nothing_here(bench: Bench, outlived: Outlived) -> None:
-    """Records on top of the restored state, and an end that was told, count as usual."""
-    outlived.restored(bench, next_offset=0)
-    bench.give(*visits(1, 1, partition=1)).turn().abort().turn(times=2)
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_commit_that_outlived_a_rebalance_changes_nothing_here(
+    bench: Bench, outlived: Outlived, committed: bool
+) -> None:
+    """The restored state has it if it was committed; records on top of it, and an end that was told, count as usual."""
+    outlived.restored(bench, next_offset=int(committed))
+    bench.give(*visits(1, 1, partition=1)).turn()
+    if committed:
+        bench.transactions.commit()
+    else:
+        bench.transactions.abort()
+    bench.turn(times=2)
     assert bench.sent[1:] == [{1: 2}]
     assert bench.source.rewinds == []
     assert unpack(bench.commit().partition(1).leads["l"]).page_visits == 1
-
-
-def test_what_was_prepared_without_a_commit_that_outlived_a_rebalance_is_read_again(
-    bench: Bench, outlived: Outlived
-) -> None:
-    """The restored state has it, but not what it counted: dead letters, gates."""
-    outlived.restored(bench, next_offset=1)
-    bench.give(*visits(1, 1, partition=1)).turn().commit()
-    assert bench.source.rewinds == [{1: 1}]
-    bench.give(*visits(1, 1, partition=1)).turn(times=2)
-    assert bench.sent[1:] == [{1: 2}]
-
-
-def test_the_letters_of_a_commit_that_outlived_a_rebalance_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The row goes on behind it."""
-    bench = Bench(guard=Guard(2, 1.0))
-    outlived = Outlived(bench, monkeypatch, record(0, partition=1), record(1, partition=1))
-    outlived.restored(bench, next_offset=2)
-    with pytest.raises(DeadLetterLimitError):
-        bench.commit().give(record(2, partition=1)).turn()
 
 
 def test_a_commit_that_lands_after_the_restore_is_restored(bench: Bench, outlived: Outlived) -> None:
@@ -1202,6 +1190,19 @@ def test_a_rebalance_waits_no_longer_for_two_than_for_one(bench: Bench, monkeypa
     bench.heard.in_rebalance = wait_long
     bench.loop.revoked([0])
     assert bench.clock.monotonic() - began_s < REVOKE_WAIT_S + 10.0
+
+
+def test_a_commit_that_outlived_a_rebalance_ends_the_row_of_aborts(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One abort fewer than the limit, such a commit, and one more abort are not too many."""
+    bench.reading(0, 1)
+    for _ in range(MISSING.aborts - 1):
+        bench.give(*visits(0, 1)).turn(times=3).abort(UNKNOWN_TOPIC)
+    bench.clock.sleep(LONG_S)
+    outlived = Outlived(bench, monkeypatch)
+    outlived.restored(bench, next_offset=1)
+    bench.commit().give(*visits(1, 1, partition=1)).turn(times=3).abort(UNKNOWN_TOPIC)
 
 
 def test_an_end_of_a_partition_that_is_restored_again_is_not_believed(bench: Bench, outlived: Outlived) -> None:
