@@ -5,13 +5,12 @@ For tests and drills alone (`drills.enabled`, `lead-scorer run --inject`). In se
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Lock, Timer
+from threading import Lock, Timer, get_ident
 from typing import Any
 
 import numpy as np
@@ -96,7 +95,8 @@ class Passages:
 
     def _send(self) -> None:
         assert self._drill.signal is not None
-        os.kill(os.getpid(), self._drill.signal)
+        # To this thread: one to the process may be any other's to take, and until that runs this one leaves the point.
+        signal.pthread_kill(get_ident(), self._drill.signal)
 
 
 class SteppedClock:

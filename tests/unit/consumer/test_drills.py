@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
-from threading import Event
+from threading import Event, get_ident
 
 import numpy as np
 import pytest
@@ -29,14 +28,14 @@ from tests.unit.consumer.fakes import START_MS, FakeClock
 
 
 class Sent:
-    """The signals that the process sent itself."""
+    """The signals that a thread sent itself: it stands still at the point, whatever the others do."""
 
     def __init__(self) -> None:
         self.signals: list[int] = []
         self.any = Event()
 
-    def kill(self, pid: int, number: int) -> None:
-        assert pid == os.getpid()
+    def kill(self, thread: int, number: int) -> None:
+        assert thread == get_ident()
         self.signals.append(number)
         self.any.set()
 
@@ -44,7 +43,7 @@ class Sent:
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
     noted = Sent()
-    monkeypatch.setattr("consumer.drills.os.kill", noted.kill)
+    monkeypatch.setattr("consumer.drills.signal.pthread_kill", noted.kill)
     return noted
 
 
