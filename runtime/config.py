@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from runtime.client_properties import ALIASES, refusals
+from runtime.client_properties import for_client, refusals
 from runtime.config_faults import Rule, check_rules, model_faults
 from runtime.config_sources import Source, merge, read_environment, read_file
 from runtime.errors import ConfigurationError
@@ -317,10 +317,9 @@ class Settings(Section):
 
 def _client_ms(settings: Settings, name: str, default: int) -> float:
     """A time in `kafka.client`; librdkafka takes numbers as text too, and judges what is no number itself."""
-    named = {ALIASES.get(given, given): value for given, value in settings.kafka.client.items()}
     try:
-        return float(named.get(name, default))
-    except (ValueError, OverflowError):
+        return float(for_client(settings.kafka.client, frozenset()).get(name, default))
+    except ValueError:
         return default
 
 

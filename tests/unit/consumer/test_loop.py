@@ -1161,7 +1161,7 @@ def test_a_commit_that_outlived_a_rebalance_is_counted(bench: Bench, outlived: O
 def test_a_verification_that_outlives_a_rebalance_is_no_transaction(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is waited for together with the transaction that it verifies: no longer than the group waits."""
+    """It commits nothing: counted, it would tell of a transaction that there is not."""
     monkeypatch.setattr(loops, "AWAIT_SLICE_S", 0.001)
     verified: Future[Settlement] = Future()
     monkeypatch.setattr(bench.transactions, "verify", lambda *_, **__: verified)

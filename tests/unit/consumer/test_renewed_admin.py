@@ -26,11 +26,10 @@ class Bench:
         self.admin = RenewedAdmin(self._make(), self._make, self.clock)
 
     def _make(self) -> Any:
-        client = FakeAdmin({0: 7})
+        self.made.append(FakeAdmin({0: 7}))
         if self.stuck:
-            client.script.then("list_offsets", *[fault(KafkaError._NOENT)] * 1000)
-        self.made.append(client)
-        return client.client
+            self.made[-1].script.then("list_offsets", *[fault(KafkaError._NOENT)] * 1000)
+        return self.made[-1].client
 
     def ask(self) -> int | None:
         try:
