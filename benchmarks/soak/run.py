@@ -128,6 +128,7 @@ def place(directory: Path, logs: Path, seed: int, n_partitions: int) -> Iterator
         warm_up(kafka.bootstrap_servers)
         environ = {
             "LEAD_SCORER__DRILLS__ENABLED": "true",
+            "LEAD_SCORER__MODEL__DIRECTORY": str(logs / "models"),
             "LEAD_SCORER__MODEL__POLL_S": "0.5",
             "LEAD_SCORER__TOPICS__PARTITIONS": str(n_partitions),
         }
