@@ -26,6 +26,7 @@ from producer.simulation.run import send_records
 from producer.sinks import KafkaSink, kafka_sink
 from runtime.clock import SystemClock
 from runtime.config import load
+from runtime.logging import configure
 
 DUPLICATES, MALFORMED, LATE = 0.01, 0.005, 0.02
 START_MS = int(datetime(2020, 1, 1, tzinfo=UTC).timestamp() * 1000)
@@ -136,6 +137,7 @@ def _send(simulation: Simulation, to: KafkaSink, pacer: Pacer, stop: Stop) -> in
 
 def main() -> None:
     """The command."""
+    configure()  # else structlog writes to the pipe, which nobody empties before the end: full, it stops the traffic
     stop = Stop()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak.traffic")
     parser.add_argument("--leads", type=int, required=True)
