@@ -126,23 +126,23 @@ def place(directory: Path, logs: Path, seed: int, n_partitions: int) -> Iterator
     with ExitStack() as stack:
         kafka = stack.enter_context(LocalKafka(directory, jvm=JVM))
         warm_up(kafka.bootstrap_servers)
+        models = logs / "models"
         environ = {
             "LEAD_SCORER__DRILLS__ENABLED": "true",
-            "LEAD_SCORER__MODEL__DIRECTORY": str(logs / "models"),
+            "LEAD_SCORER__MODEL__DIRECTORY": str(models),
             "LEAD_SCORER__MODEL__POLL_S": "0.5",
             "LEAD_SCORER__TOPICS__PARTITIONS": str(n_partitions),
         }
         space = Space(kafka.bootstrap_servers, "soak", directory, environ)
         settings = space.create("soak")
         for seed_of_model, version in enumerate(VERSIONS):
-            write_bundle(logs / "models", version, seed=seed_of_model, trees=TREES)
-        promote(logs / "models", VERSIONS[0])
+            write_bundle(models, version, seed=seed_of_model, trees=TREES)
+        promote(models, VERSIONS[0])
         pair = [Scorer(space.environ("soak"), name, logs, "--inject", HANG) for name in ("steady", "mortal")]
         for scorer in pair:
             stack.callback(scorer.close)
-        models = ModelDirectory(logs / "models")
         stack.callback(_keep_log, kafka, logs)
-        yield Place(space, settings, Stage(pair[0], pair[1], kafka, models, Random(seed)), pair, logs)
+        yield Place(space, settings, Stage(pair[0], pair[1], kafka, ModelDirectory(models), Random(seed)), pair, logs)
 
 
 def _keep_log(kafka: LocalKafka, logs: Path) -> None:

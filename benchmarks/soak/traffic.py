@@ -24,9 +24,9 @@ from producer.simulation import Parameters, Simulation
 from producer.simulation.parameters import DAY_MS
 from producer.simulation.run import send_records
 from producer.sinks import KafkaSink, kafka_sink
+from runtime import logging
 from runtime.clock import SystemClock
 from runtime.config import load
-from runtime.logging import configure
 
 DUPLICATES, MALFORMED, LATE = 0.01, 0.005, 0.02
 START_MS = int(datetime(2020, 1, 1, tzinfo=UTC).timestamp() * 1000)
@@ -137,7 +137,8 @@ def _send(simulation: Simulation, to: KafkaSink, pacer: Pacer, stop: Stop) -> in
 
 def main() -> None:
     """The command."""
-    configure()  # else structlog writes to the pipe, which nobody empties before the end: full, it stops the traffic
+    # Else structlog writes to the pipe, which nobody empties before the end: full, it stops the traffic.
+    logging.configure()
     stop = Stop()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak.traffic")
     parser.add_argument("--leads", type=int, required=True)
