@@ -7,7 +7,7 @@ from producer.codec import event_codec
 from producer.settings import ProducerSettings
 from producer.simulation.faults import in_the_line, in_the_record
 from producer.topic import require_events_topic
-from producer.transport import Transport
+from producer.transport import OnDelivery, Transport
 from runtime import kafka
 from runtime.clock import Clock
 from schemas.codec import Codec
@@ -100,8 +100,13 @@ class FileSink:
         self._file.flush()
 
 
-def kafka_sink(settings: ProducerSettings, clock: Clock) -> KafkaSink:
+def kafka_sink(settings: ProducerSettings, clock: Clock, on_delivery: OnDelivery | None = None) -> KafkaSink:
     """A sink to the topic of the settings, which must be there.
+
+    Args:
+        settings: Where to, how long to wait.
+        clock: Times the waiting.
+        on_delivery: Called for each record with its event id and its failure or None, from within the sink's calls.
 
     Raises:
         KafkaUnavailableError: No broker answers, or none lets us in.
@@ -112,6 +117,7 @@ def kafka_sink(settings: ProducerSettings, clock: Clock) -> KafkaSink:
         lambda: kafka.producer(settings.configuration),
         settings.topic,
         queue_timeout_s=settings.queue_timeout_s,
+        on_delivery=on_delivery,
         clock=clock,
     )
     return KafkaSink(transport, event_codec(settings), settings.flush_timeout_s)

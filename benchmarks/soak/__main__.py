@@ -14,7 +14,8 @@ from benchmarks.soak.faults import FAULTS
 from benchmarks.soak.plot import draw
 from benchmarks.soak.report import as_json, text
 from benchmarks.soak.run import Plan, place, soak
-from benchmarks.space import OUT, save
+from benchmarks.space import JVM, OUT, save
+from runtime.local_kafka import LocalKafka
 
 LOGS = OUT / "soak"
 
@@ -63,9 +64,10 @@ def main() -> None:
 
     with (
         tempfile.TemporaryDirectory(prefix="soak-kafka-", ignore_cleanup_errors=True) as directory,
-        place(Path(directory), LOGS, plan.seed, options.partitions) as at,
+        LocalKafka(Path(directory), jvm=JVM) as kafka,
+        place(kafka, LOGS, plan.seed, options.partitions) as at,
     ):
-        say(f"{at.stage.kafka.description}; logs in {LOGS}")
+        say(f"{kafka.description}; logs in {LOGS}")
         result = soak(at, plan, say)
     print()
     print(text(result))

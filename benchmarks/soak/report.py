@@ -75,7 +75,8 @@ def _traffic(result: Result) -> str:
     ]
     if checked is not None:
         lines.append(
-            f"{result.sent:,} events sent, {checked.n_events:,} checked: {checked.n_decisions:,} decisions, "
+            f"{result.sent.acknowledged:,} events acknowledged, {result.sent.unknown:,} given up by the client, "
+            f"{checked.n_events:,} checked: {checked.n_decisions:,} decisions, "
             f"{checked.n_dead_letters:,} dead letters, {checked.n_duplicates:,} duplicates; the check took up to "
             f"{checked.memory_mb:,.0f} MB with {checked.largest_partition:,} events in the largest partition"
         )
@@ -96,7 +97,7 @@ def as_json(plan: Plan, result: Result) -> dict[str, Any]:
         "capacity": result.capacity,
         "rate": result.rate,
         "half_load": result.half_load,
-        "sent": result.sent,
+        "sent": result.sent._asdict(),
         "versions": result.versions,
         "checked": result.checked._asdict() if result.checked else None,
         "faults": [asdict(struck) for struck in result.struck],

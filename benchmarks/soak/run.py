@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,10 +18,10 @@ from benchmarks.soak.check import Checked, check, events_max
 from benchmarks.soak.faults import FAULTS, HANG, STOP_S, VERSIONS, Stage, drawn
 from benchmarks.soak.sampler import Sample, Sampler
 from benchmarks.soak.subscriber import Second, Subscriber
-from benchmarks.soak.traffic import backlog, traffic
+from benchmarks.soak.traffic import Sending, Sent, backlog, traffic
 from benchmarks.soak.trends import Life
 from benchmarks.soak.trends import problems as growing
-from benchmarks.space import JVM, Space
+from benchmarks.space import Space
 from runtime.config import Settings
 from runtime.local_kafka import LocalKafka
 from tests.bundles import promote, write_bundle
@@ -96,7 +97,7 @@ class Result:
     capacity: float = 0.0
     rate: float = 0.0
     half_load: bool = True
-    sent: int = 0
+    sent: Sent = field(default_factory=lambda: Sent(0, 0))
     struck: list[Struck] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     lives: list[Life] = field(default_factory=list)
@@ -121,10 +122,9 @@ Say = Callable[[str], None]
 
 
 @contextmanager
-def place(directory: Path, logs: Path, seed: int, n_partitions: int) -> Iterator[Place]:
-    """A broker of its own, topics, two bundles, and two instances that are not started yet."""
+def place(kafka: LocalKafka, logs: Path, seed: int, n_partitions: int) -> Iterator[Place]:
+    """Topics, two bundles, and two instances that are not started yet, on a broker that may be stopped and killed."""
     with ExitStack() as stack:
-        kafka = stack.enter_context(LocalKafka(directory, jvm=JVM))
         warm_up(kafka.bootstrap_servers)
         models = logs / "models"
         environ = {
@@ -133,7 +133,7 @@ def place(directory: Path, logs: Path, seed: int, n_partitions: int) -> Iterator
             "LEAD_SCORER__MODEL__POLL_S": "0.5",
             "LEAD_SCORER__TOPICS__PARTITIONS": str(n_partitions),
         }
-        space = Space(kafka.bootstrap_servers, "soak", directory, environ)
+        space = Space(kafka.bootstrap_servers, "soak", logs, environ)
         settings = space.create("soak")
         for seed_of_model, version in enumerate(VERSIONS):
             write_bundle(models, version, seed=seed_of_model, trees=TREES)
@@ -171,7 +171,7 @@ def soak(at: Place, plan: Plan, say: Say) -> Result:
         except KeyboardInterrupt:
             result.problems.append("interrupted: what follows is about the part until then")
         sampler.quiet = False
-        result.sent += sending.finish()
+        _finish(sending, result)
         try:
             Topics(at.settings).wait_until_caught_up(CAUGHT_UP_S)
         except (AssertionError, KafkaException) as error:
@@ -183,17 +183,25 @@ def soak(at: Place, plan: Plan, say: Say) -> Result:
     say("checking every partition")
     result.checked = check(at.settings, subscriber.chains)
     result.problems += result.checked.problems
-    if result.checked.n_events != result.sent:
-        result.problems.append(f"{result.sent} events were sent, {result.checked.n_events} are in the topic")
+    if not result.sent.allows(result.checked.n_events):
+        result.problems.append(f"{result.checked.n_events} events are in the topic; of those sent, {result.sent}")
     return result
 
 
-def _capacity(at: Place, plan: Plan) -> tuple[float, int]:
+def _finish(sending: Sending, result: Result) -> None:
+    """Ends the traffic, and counts what it has sent."""
+    try:
+        result.sent = result.sent.and_also(sending.finish())
+    except (AssertionError, subprocess.TimeoutExpired) as error:
+        result.problems.append(f"how much was sent is not known: {error}")
+
+
+def _capacity(at: Place, plan: Plan) -> tuple[float, Sent]:
     """What both do with a backlog, events a second, and how many events that were."""
     topics, began_s = Topics(at.settings), time.monotonic()
     sent = backlog(at.space.environ("soak"), plan.n_leads, plan.n_backlog)
     eventually(topics.caught_up, within_s=CAUGHT_UP_S, every_s=0.3)
-    return sent / (time.monotonic() - began_s), sent
+    return sent.acknowledged / (time.monotonic() - began_s), sent
 
 
 def _rate(plan: Plan, capacity: float, n_partitions: int) -> tuple[float, bool]:

@@ -2,7 +2,8 @@
 
     python -m benchmarks.soak.traffic --rate 1000 --leads 5000        Kafka as configured; until SIGTERM
 
-The last line that it writes is how many records the brokers have acknowledged.
+Where its client can deliver nothing any more it goes on with another one, as an upstream does. The last line that it
+writes is how many records the brokers have acknowledged, and of how many nobody knows whether they arrived.
 """
 
 from __future__ import annotations
@@ -13,17 +14,21 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from itertools import count, islice
+from itertools import chain, count, islice, takewhile
 from pathlib import Path
+from typing import NamedTuple
 
+from producer.errors import DeliveryError, DeliveryFailure
 from producer.pace import Even, Pacer, Unpaced
 from producer.settings import ProducerSettings
 from producer.simulation import Parameters, Simulation
 from producer.simulation.parameters import DAY_MS
 from producer.simulation.run import send_records
+from producer.simulation.world import SimulatedRecord
 from producer.sinks import KafkaSink, kafka_sink
+from producer.transport import OnDelivery
 from runtime import logging
 from runtime.clock import SystemClock
 from runtime.config import load
@@ -33,8 +38,31 @@ START_MS = int(datetime(2020, 1, 1, tzinfo=UTC).timestamp() * 1000)
 ROUND_S = 60.0
 ROUND_DAYS = 0.25
 """Of simulated time in each round: the time line reaches today after some 140 hours, and must not pass it."""
-PATIENCE_S = 120.0
-"""What the client waits for room or for an acknowledgement: longer than any broker is away."""
+DELIVERY_S = 30.0
+"""Longer than any broker is away, so that nothing is given up that would arrive; and less than what a fault may take to
+heal, as a client that delivers nothing any more (librdkafka#5430) is replaced only then."""
+ENDS_S = 3 * DELIVERY_S
+"""For the traffic to end: at most a wait for room in the client's queue and one for acknowledgements."""
+
+
+class Sent(NamedTuple):
+    """What became of records.
+
+    Attributes:
+        acknowledged: They are in the topic.
+        unknown: They may be in the topic: the client gave them up before an answer.
+    """
+
+    acknowledged: int
+    unknown: int
+
+    def allows(self, n_records: int) -> bool:
+        """Whether the topic may hold so many."""
+        return self.acknowledged <= n_records <= self.acknowledged + self.unknown
+
+    def and_also(self, other: Sent) -> Sent:
+        """Both together."""
+        return Sent(self.acknowledged + other.acknowledged, self.unknown + other.unknown)
 
 
 def rounds(n_leads: int, n_round: int, number_from: int = 0) -> Iterator[Simulation]:
@@ -54,11 +82,15 @@ def rounds(n_leads: int, n_round: int, number_from: int = 0) -> Iterator[Simulat
         )
 
 
-def backlog(environ: Mapping[str, str], n_leads: int, n_events: int) -> int:
-    """Sends so many events as fast as the brokers take them, and returns how many records that were."""
+def backlog(environ: Mapping[str, str], n_leads: int, n_events: int) -> Sent:
+    """Sends so many events as fast as the brokers take them, and returns what became of them."""
     command = [sys.executable, "-m", "benchmarks.soak.traffic", "--leads", str(n_leads), "--backlog", str(n_events)]
     done = subprocess.run(command, env={**os.environ, **environ}, stdout=subprocess.PIPE, text=True, check=True)
-    return int(done.stdout.split()[-1])
+    return _told(done.stdout)
+
+
+def _told(said: str) -> Sent:
+    return Sent(*map(int, said.splitlines()[-1].split()))
 
 
 class Sending:
@@ -75,12 +107,12 @@ class Sending:
             start_new_session=True,  # Ctrl-C is for the soak, which ends the traffic
         )
 
-    def finish(self) -> int:
-        """Ends the traffic; returns how many records the brokers have acknowledged."""
+    def finish(self) -> Sent:
+        """Ends the traffic; returns what became of it."""
         self._process.terminate()
-        said, _ = self._process.communicate(timeout=PATIENCE_S)
+        said, _ = self._process.communicate(timeout=ENDS_S)
         assert self._process.returncode == 0, f"the traffic ended with {self._process.returncode}"
-        return int(said.split()[-1])
+        return _told(said)
 
     def close(self) -> None:
         """Ends it at once, if it still runs."""
@@ -110,7 +142,18 @@ class Stop:
         self.asked = True
 
 
-def sink() -> KafkaSink:
+class Count:
+    """Counts reports of deliveries."""
+
+    def __init__(self) -> None:
+        self.sent = Sent(0, 0)
+
+    def report(self, _label: str, failure: DeliveryFailure | None) -> None:
+        """One record was acknowledged or given up."""
+        self.sent = self.sent.and_also(Sent(1, 0) if failure is None else Sent(0, 1))
+
+
+def sink(on_delivery: OnDelivery) -> KafkaSink:
     """To the configured events topic."""
     settings = load(None, os.environ)
     return kafka_sink(
@@ -118,21 +161,22 @@ def sink() -> KafkaSink:
             source="soak",
             bootstrap_servers=settings.kafka.bootstrap_servers,
             topic=settings.topics.events,
-            queue_timeout_s=PATIENCE_S,
-            flush_timeout_s=PATIENCE_S,
+            client={"message.timeout.ms": int(1000 * DELIVERY_S)},
+            queue_timeout_s=DELIVERY_S,
+            flush_timeout_s=DELIVERY_S,
         ),
         SystemClock(),
+        on_delivery,
     )
 
 
-def _send(simulation: Simulation, to: KafkaSink, pacer: Pacer, stop: Stop) -> int:
-    """Sends a round, or what comes of it before the stop; returns how many records."""
-    sent = 0
-    for number in send_records(simulation.records(), to, pacer):
-        sent = number
-        if stop.asked:
-            break
-    return sent
+def send(records: Iterator[SimulatedRecord], to: KafkaSink, pacer: Pacer) -> None:
+    """Sends all of them, whatever cannot be delivered; returns when it is known of each what became of it."""
+    while True:
+        with suppress(DeliveryError):  # what failed is counted where it is reported
+            for _ in send_records(records, to, pacer):
+                pass
+            return
 
 
 def main() -> None:
@@ -145,17 +189,16 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1000)
     parser.add_argument("--backlog", type=int, help="so many events at once, and no more")
     options = parser.parse_args()
-    to = sink()
+    count_of = Count()
+    to = sink(count_of.report)
     pacer = Pacer(Unpaced() if options.backlog else Even(options.rate), SystemClock(), to.wait)
     # The backlog comes before the first round on the time line: event ids must be new in each.
     simulations = rounds(options.leads, options.backlog or round(options.rate * ROUND_S), -1 if options.backlog else 0)
-    sent = 0
-    for simulation in islice(simulations, 1 if options.backlog else None):
-        sent += _send(simulation, to, pacer, stop)
-        if stop.asked:
-            break
-    to.finish()
-    sys.stdout.write(f"{sent}\n")
+    wanted = islice(simulations, 1 if options.backlog else None)
+    records = chain.from_iterable(simulation.records() for simulation in wanted)
+    send(takewhile(lambda _: not stop.asked, records), to, pacer)
+    acknowledged, unknown = count_of.sent
+    sys.stdout.write(f"{acknowledged} {unknown}\n")
 
 
 if __name__ == "__main__":

@@ -7,10 +7,16 @@ from itertools import islice
 from random import Random
 
 import pytest
+from confluent_kafka import KafkaError
 
 from benchmarks.soak.faults import FAULTS, drawn
 from benchmarks.soak.subscriber import Chain
-from benchmarks.soak.traffic import rounds
+from benchmarks.soak.traffic import Count, Sent, rounds, send
+from producer.pace import Pacer, Unpaced
+from producer.sinks import KafkaSink
+from producer.transport import Transport
+from schemas.codec import lead_event_codec
+from tests.unit.producer.fakes import FakeClient, FakeClock
 
 
 def chain(*values: bytes) -> Chain:
@@ -64,3 +70,35 @@ def test_time_goes_on_from_round_to_round() -> None:
     first, second = islice(rounds(20, 400), 2)
     latest = max(record.event["occurred_at"] for record in first.records() if not record.fault)
     assert min(record.event["occurred_at"] for record in second.records() if not record.fault) > latest
+
+
+def outcome_of(clock: FakeClock, clients: list[FakeClient], n_records: int) -> Sent:
+    """What becomes of so many records that these clients send, one after the other."""
+    counted, made = Count(), iter(clients)
+    transport = Transport(lambda: next(made), "t", queue_timeout_s=1, on_delivery=counted.report, clock=clock)
+    to = KafkaSink(transport, lead_event_codec(), 1)
+    [simulation] = islice(rounds(20, n_records), 1)
+    send(simulation.records(), to, Pacer(Unpaced(), clock, to.wait))
+    return counted.sent
+
+
+def test_traffic_goes_on_with_another_client() -> None:
+    """Where one delivers nothing in time, the next one has the records that come then."""
+    clock = FakeClock()
+    silent, well = FakeClient(clock), FakeClient(clock)
+    silent.fail_with = KafkaError(KafkaError._MSG_TIMED_OUT)
+    sent = outcome_of(clock, [silent, well], 50)
+    assert sent == Sent(acknowledged=len(well.sent), unknown=len(silent.sent))
+    assert len(well.sent) > len(silent.sent) > 0
+
+
+def test_what_was_not_acknowledged_in_the_end_is_counted() -> None:
+    """Each record that the client has taken is told as acknowledged or as unknown."""
+    clock = FakeClock()
+    assert outcome_of(clock, [FakeClient(clock, answers=False)], 50) == Sent(acknowledged=0, unknown=50)
+
+
+@pytest.mark.parametrize(("n_records", "allowed"), [(9, False), (10, True), (12, True), (13, False)])
+def test_the_topic_holds_what_was_acknowledged_and_may_hold_the_rest(n_records: int, allowed: bool) -> None:
+    """No record that was acknowledged may be missing, and none may be there that was not sent."""
+    assert Sent(acknowledged=10, unknown=2).allows(n_records) is allowed
