@@ -98,14 +98,15 @@ class Sending:
 
     def __init__(self, environ: Mapping[str, str], n_leads: int, rate: float, log: Path) -> None:
         command = [sys.executable, "-m", "benchmarks.soak.traffic", "--leads", str(n_leads), "--rate", str(rate)]
-        self._process = subprocess.Popen(
-            command,
-            env={**os.environ, **environ},
-            stdout=subprocess.PIPE,
-            stderr=log.open("wb"),
-            text=True,
-            start_new_session=True,  # Ctrl-C is for the soak, which ends the traffic
-        )
+        with log.open("wb") as written:
+            self._process = subprocess.Popen(
+                command,
+                env={**os.environ, **environ},
+                stdout=subprocess.PIPE,
+                stderr=written,
+                text=True,
+                start_new_session=True,  # Ctrl-C is for the soak, which ends the traffic
+            )
 
     def finish(self) -> Sent:
         """Ends the traffic; returns what became of it."""
