@@ -92,8 +92,14 @@ class RepeatFilter(logging.Filter):
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """The logger of a module: `log.info("restored", partition=3, leads=1200)`."""
-    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    """The logger of a module: `log.info("restored", partition=3, leads=1200)`.
+
+    In a program that uses the producer as a library and calls no `configure`, its lines go the standard library's way:
+    to that program's handlers, never to its standard output.
+    """
+    logger: structlog.stdlib.BoundLogger = structlog.wrap_logger(
+        logging.getLogger(name), wrapper_class=structlog.stdlib.BoundLogger
+    )
     return logger
 
 

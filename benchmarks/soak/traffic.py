@@ -182,7 +182,6 @@ def send(records: Iterator[SimulatedRecord], to: KafkaSink, pacer: Pacer) -> Non
 
 def main() -> None:
     """The command."""
-    # Else structlog writes to the pipe, which nobody empties before the end: full, it stops the traffic.
     logging.configure()
     stop = Stop()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak.traffic")

@@ -49,6 +49,18 @@ def test_a_line_is_an_event_with_fields(stream: io.StringIO) -> None:
     }
 
 
+def test_a_program_that_configures_nothing_keeps_its_output(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Lines of a library go to the handlers of the standard library, those for debugging nowhere by default."""
+    log = get_logger("runtime.kafka")
+    log.debug("kafka_client_error", code="_TRANSPORT")
+    log.error("kafka_client_error", code="_FATAL")
+    assert capsys.readouterr().out == ""
+    [record] = caplog.records
+    assert "_FATAL" in record.getMessage()
+
+
 def test_less_severe_lines_are_left_out(stream: io.StringIO) -> None:
     """The level is the least severe that is written."""
     configure(level="warning", stream=stream)
