@@ -4,6 +4,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from math import ceil
 from threading import Lock
 from typing import Final, Protocol
 
@@ -90,7 +91,7 @@ class Transport:
         self._poll(0)
 
     def wait(self, seconds: float) -> None:
-        """Lets time pass while deliveries are reported."""
+        """Lets time pass while deliveries are reported; up to a millisecond more."""
         deadline = self._clock.monotonic() + seconds
         while (left := deadline - self._clock.monotonic()) > 0:
             self._poll(min(left, _SLICE_S))
@@ -136,7 +137,8 @@ class Transport:
         if self._replaced:
             for client in self._clients()[:-1]:
                 client.poll(0)
-        self._client.poll(seconds)
+        # The client cuts its wait to whole milliseconds: rounded up, as the rest would be spent spinning.
+        self._client.poll(ceil(1000 * seconds) / 1000)
 
     def _queued(self, key: bytes | None, value: bytes | None, label: str) -> bool:
         if self._late:

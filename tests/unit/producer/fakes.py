@@ -29,7 +29,7 @@ class FakeClock:
 
 
 class FakeClient:
-    """The part of `confluent_kafka.Producer` that the transport uses.
+    """The part of `confluent_kafka.Producer` that the transport uses; as that one it waits for whole milliseconds.
 
     Args:
         clock: Moves on when the client waits.
@@ -45,6 +45,7 @@ class FakeClient:
         self.fail_with: KafkaError | None = None
         self.sent: list[Sent] = []
         self.queue: list[Callable[..., None]] = []
+        self.n_polls = 0
 
     def produce(self, topic: str, value: bytes | None, key: bytes | None, *, on_delivery: Callable[..., Any]) -> None:
         if self.refuse is not None:
@@ -55,7 +56,9 @@ class FakeClient:
         self.queue.append(on_delivery)
 
     def poll(self, timeout: float) -> int:
-        self.clock.sleep(timeout)
+        self.n_polls += 1
+        assert self.n_polls < 10_000, "it spins"
+        self.clock.sleep(int(1000 * timeout) / 1000)
         return self._report(self.fail_with) if self.answers else 0
 
     def flush(self, timeout: float) -> int:

@@ -120,6 +120,15 @@ def test_waiting_serves_delivery_reports(transport: Transport, client: FakeClien
         transport.send(None, b"2", "e2")
 
 
+@pytest.mark.parametrize("seconds", [0.0004, 0.0105, 0.2, 0.4507])
+def test_waiting_does_not_spin(transport: Transport, client: FakeClient, clock: FakeClock, seconds: float) -> None:
+    """A part of a millisecond is waited for as a whole one: the client's own wait of it would be none."""
+    before_s = clock.monotonic()
+    transport.wait(seconds)
+    assert seconds <= clock.monotonic() - before_s < seconds + 0.0011
+    assert client.n_polls < 5
+
+
 def test_the_callback_is_told_of_every_record(client: FakeClient, clock: FakeClock) -> None:
     """Successes too, by event id."""
     told: list[tuple[str, DeliveryFailure | None]] = []
