@@ -11,12 +11,16 @@ from typing import NamedTuple
 
 import numpy as np
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from consumer.topic_reader import next_chunk
 from schemas.codec import decision_codec
 
 REQUEST_S = 30.0
 CHUNK_RECORDS = 2000
+SILENT_S = 10.0
+"""Each partition has records every second. A client that stops to fetch from one after its leader was gone does not say
+so (librdkafka#5430): another one goes on."""
 
 
 class Second(NamedTuple):
@@ -66,18 +70,18 @@ class Subscriber:
     """
 
     def __init__(self, bootstrap_servers: str, topic: str, start_s: float) -> None:
-        self._consumer = Consumer(
-            {
-                "bootstrap.servers": bootstrap_servers,
-                "group.id": f"{topic}.subscriber",
-                "enable.auto.commit": False,
-                "isolation.level": "read_committed",
-                "fetch.wait.max.ms": 50,
-                "log_level": 0,  # the broker goes away again and again
-            }
-        )
-        numbers = self._consumer.list_topics(topic, timeout=REQUEST_S).topics[topic].partitions
-        self._consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in numbers])
+        self._configuration: dict[str, str | int | bool] = {
+            "bootstrap.servers": bootstrap_servers,
+            "group.id": f"{topic}.subscriber",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "fetch.wait.max.ms": 50,
+            "log_level": 0,  # the broker goes away again and again
+        }
+        admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+        numbers = admin.list_topics(topic, timeout=REQUEST_S).topics[topic].partitions
+        self._topic, self._offsets = topic, dict.fromkeys(numbers, OFFSET_BEGINNING)
+        """Where to go on, by partition."""
         self.chains: dict[int, Chain] = {number: Chain() for number in numbers}
         self.seconds: dict[int, Second] = {}
         self.versions: Counter[str | None] = Counter()
@@ -94,7 +98,6 @@ class Subscriber:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
-        self._consumer.close()
         self._close(None)
 
     def second(self, at_s: int) -> Second | None:
@@ -103,18 +106,30 @@ class Subscriber:
 
     def _read(self) -> None:
         while not self._stop.is_set():
-            messages = next_chunk(self._consumer, CHUNK_RECORDS)
+            consumer = Consumer(self._configuration)
+            consumer.assign([TopicPartition(self._topic, number, offset) for number, offset in self._offsets.items()])
+            self._read_with(consumer)
+            consumer.close()
+
+    def _read_with(self, consumer: Consumer) -> None:
+        """Reads until the stop, or until a partition was silent for too long."""
+        heard_s = dict.fromkeys(self._offsets, time.monotonic())
+        while not self._stop.is_set() and time.monotonic() - min(heard_s.values()) < SILENT_S:
+            messages = next_chunk(consumer, CHUNK_RECORDS)
             now_s = time.time()
             at_s = int(now_s - self._start_s)
             for message in messages:
                 if message.error() is None:
-                    self._take(message, at_s, now_s * 1000)
+                    heard_s[self._take(message, at_s, now_s * 1000)] = time.monotonic()
             self._close(at_s)
 
-    def _take(self, message: Message, at_s: int, now_ms: float) -> None:
-        number, value = message.partition(), message.value()
+    def _take(self, message: Message, at_s: int, now_ms: float) -> int:
+        """Counts it; returns its partition."""
+        number, offset, value = message.partition(), message.offset(), message.value()
         assert number is not None
+        assert offset is not None
         assert value is not None
+        self._offsets[number] = offset + 1
         self.chains[number].add(value)
         decision = self._decode(value)
         self.versions[decision["model_version"]] += 1
@@ -122,6 +137,7 @@ class Subscriber:
         if append_ms >= 1000 * self._start_s:  # the backlog before the soak has no latency
             self._by_rules[at_s] += decision["scored_by"] == "RULES"
             self._latencies[at_s].append(now_ms - append_ms)
+        return number
 
     def _close(self, at_s: int | None) -> None:
         """Sums up the seconds that are over: all if there is none now."""
