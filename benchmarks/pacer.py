@@ -10,15 +10,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 
-from confluent_kafka import Producer
-
 from producer.pace import Even, Pacer
 from producer.simulation import Parameters, Simulation
+from producer.transport import Transport
 from runtime import kafka
 from runtime.clock import SystemClock
 from runtime.config import load
@@ -54,20 +52,13 @@ def finished(sending: subprocess.Popen[bytes], within_s: float) -> None:
     assert sending.wait(within_s) == 0, "the events were not sent"
 
 
-def send(producer: Producer, topic: str, records: Iterable[tuple[bytes, bytes]], rate: float) -> None:
+def send(to: Transport, records: Iterable[tuple[bytes, bytes]], rate: float) -> None:
     """Sends records, each when it is due."""
-    pacer = Pacer(Even(rate), SystemClock(), lambda seconds: _serve(producer, seconds))
+    pacer = Pacer(Even(rate), SystemClock(), to.wait)
     for key, value in records:
         pacer.hold(0)
-        producer.produce(topic, value, key)
-    assert producer.flush(FLUSH_S) == 0, "the broker did not take all events in time"
-
-
-def _serve(producer: Producer, seconds: float) -> None:
-    """Lets time pass while deliveries are reported; a poll alone ends with the first report."""
-    until_s = time.monotonic() + seconds
-    while (left_s := until_s - time.monotonic()) > 0:
-        producer.poll(left_s)
+        to.send(key, value, "a paced event")
+    to.flush(FLUSH_S)
 
 
 def main() -> None:
@@ -81,14 +72,15 @@ def main() -> None:
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     producer, clock = kafka.producer(load(None, os.environ)), SystemClock()
+    transports = [Transport(lambda: producer, topic, queue_timeout_s=FLUSH_S) for topic in options.topics]
     n_slice = round(options.rate * options.slice_s)
     encode = lead_event_codec().encode
     parameters = Parameters(leads=options.leads, events=n_slice * options.rounds, seed=1, days=DAYS)
     records = [(event["lead_id"].encode(), encode(event)) for event, _, _ in Simulation(parameters).records()]
-    sources = [iter(records) for _ in options.topics]
+    sources = [iter(records) for _ in transports]
     for _ in range(options.rounds):
-        for topic, source in zip(options.topics, sources, strict=True):
-            send(producer, topic, islice(source, n_slice), options.rate)
+        for transport, source in zip(transports, sources, strict=True):
+            send(transport, islice(source, n_slice), options.rate)
             clock.sleep(PAUSE_S)
 
 
