@@ -37,8 +37,9 @@ LIMITS: Mapping[str, Limit] = {
     "descriptors": Limit(per_hour=6.0, growth=24.0),
     "threads": Limit(per_hour=6.0, growth=16.0),
 }
-"""A client has 8 to 12 descriptors and 5 to 8 threads. Two are made when they are first needed, and a producer whose call
-does not come back (librdkafka#5511) stays until it does, for minutes: up to three were seen at once, and went again."""
+"""A client has 8 to 12 descriptors and 5 to 8 threads. Two are made when they are first needed, and a producer whose
+call does not come back (librdkafka#5511) stays until it does, for minutes: up to three were seen at once, and went
+again."""
 
 
 class Trend(NamedTuple):
