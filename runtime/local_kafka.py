@@ -70,7 +70,7 @@ PROPERTIES = {
     # short (docs/decisions/0009-brokers-that-answer-with-old-offsets.md).
     "offsets.topic.segment.bytes": "1048576",  # [104857600] what is written just now is not compacted
     "transaction.state.log.segment.bytes": "1048576",  # [104857600]
-    "log.cleaner.delete.retention.ms": "60000",  # [86400000] the ends of transactions are kept for so long
+    "log.cleaner.delete.retention.ms": "60000",  # [86400000] how long ends of transactions and tombstones stay
 }
 
 

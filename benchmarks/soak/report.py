@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.soak.run import BUDGET_MS, Plan, Result, Struck
+from benchmarks.soak.traffic import Sent
 from benchmarks.soak.trends import LIMITS, SAMPLES_MIN, WARM_UP_S, Life
 from benchmarks.tables import table
 
@@ -75,12 +76,17 @@ def _traffic(result: Result) -> str:
     ]
     if checked is not None:
         lines.append(
-            f"{result.sent.acknowledged:,} events acknowledged, {result.sent.unknown:,} given up by the client, "
-            f"{checked.n_events:,} checked: {checked.n_decisions:,} decisions, "
+            f"{_sent(result.sent)}, {checked.n_events:,} checked: {checked.n_decisions:,} decisions, "
             f"{checked.n_dead_letters:,} dead letters, {checked.n_duplicates:,} duplicates; the check took up to "
             f"{checked.memory_mb:,.0f} MB with {checked.largest_partition:,} events in the largest partition"
         )
     return "\n".join(lines)
+
+
+def _sent(sent: Sent | None) -> str:
+    if sent is None:
+        return "how many events were sent is not known"
+    return f"{sent.acknowledged:,} events acknowledged, {sent.unknown:,} given up by the client"
 
 
 def _quiet_seconds(result: Result) -> list[int]:
@@ -97,7 +103,7 @@ def as_json(plan: Plan, result: Result) -> dict[str, Any]:
         "capacity": result.capacity,
         "rate": result.rate,
         "half_load": result.half_load,
-        "sent": result.sent._asdict(),
+        "sent": result.sent._asdict() if result.sent else None,
         "versions": result.versions,
         "checked": result.checked._asdict() if result.checked else None,
         "faults": [asdict(struck) for struck in result.struck],

@@ -18,7 +18,7 @@ from benchmarks.soak.check import Checked, check, events_max
 from benchmarks.soak.faults import FAULTS, HANG, STOP_S, VERSIONS, Stage, drawn
 from benchmarks.soak.sampler import Sample, Sampler
 from benchmarks.soak.subscriber import Second, Subscriber
-from benchmarks.soak.traffic import Sending, Sent, backlog, traffic
+from benchmarks.soak.traffic import Sent, backlog, traffic
 from benchmarks.soak.trends import Life
 from benchmarks.soak.trends import problems as growing
 from benchmarks.space import Space
@@ -97,7 +97,7 @@ class Result:
     capacity: float = 0.0
     rate: float = 0.0
     half_load: bool = True
-    sent: Sent = field(default_factory=lambda: Sent(0, 0))
+    sent: Sent | None = None
     struck: list[Struck] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     lives: list[Life] = field(default_factory=list)
@@ -155,7 +155,7 @@ def soak(at: Place, plan: Plan, say: Say) -> Result:
     environ = at.space.environ("soak")
     for scorer in at.pair:
         scorer.start()
-    result.capacity, result.sent = _capacity(at, plan)
+    result.capacity, backlog_sent = _capacity(at, plan)
     result.rate, result.half_load = _rate(plan, result.capacity, at.settings.topics.partitions)
     say(f"both instances did {result.capacity:,.0f} events/s of a backlog; {result.rate:,.0f} events/s from now on")
     if not result.half_load:
@@ -171,7 +171,10 @@ def soak(at: Place, plan: Plan, say: Say) -> Result:
         except KeyboardInterrupt:
             result.problems.append("interrupted: what follows is about the part until then")
         sampler.quiet = False
-        _finish(sending, result)
+        try:
+            result.sent = backlog_sent.and_also(sending.finish())
+        except (AssertionError, subprocess.TimeoutExpired) as error:
+            result.problems.append(f"how much was sent is not known: {error}")
         try:
             Topics(at.settings).wait_until_caught_up(CAUGHT_UP_S)
         except (AssertionError, KafkaException) as error:
@@ -183,17 +186,9 @@ def soak(at: Place, plan: Plan, say: Say) -> Result:
     say("checking every partition")
     result.checked = check(at.settings, subscriber.chains)
     result.problems += result.checked.problems
-    if not result.sent.allows(result.checked.n_events):
+    if result.sent is not None and not result.sent.allows(result.checked.n_events):
         result.problems.append(f"{result.checked.n_events} events are in the topic; of those sent, {result.sent}")
     return result
-
-
-def _finish(sending: Sending, result: Result) -> None:
-    """Ends the traffic, and counts what it has sent."""
-    try:
-        result.sent = result.sent.and_also(sending.finish())
-    except (AssertionError, subprocess.TimeoutExpired) as error:
-        result.problems.append(f"how much was sent is not known: {error}")
 
 
 def _capacity(at: Place, plan: Plan) -> tuple[float, Sent]:

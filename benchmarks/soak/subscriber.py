@@ -13,14 +13,15 @@ import numpy as np
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from consumer.detached import detached
 from consumer.topic_reader import next_chunk
 from schemas.codec import decision_codec
 
 REQUEST_S = 30.0
 CHUNK_RECORDS = 2000
 SILENT_S = 10.0
-"""Each partition has records every second. A client that stops to fetch from one after its leader was gone does not say
-so (librdkafka#5430): another one goes on."""
+"""A client that stops to fetch from a partition after its leader was gone does not say so (librdkafka#5430): another
+one goes on where one of them was silent for so long. Where it was for want of records, that costs some milliseconds."""
 
 
 class Second(NamedTuple):
@@ -109,7 +110,7 @@ class Subscriber:
             consumer = Consumer(self._configuration)
             consumer.assign([TopicPartition(self._topic, number, offset) for number, offset in self._offsets.items()])
             self._read_with(consumer)
-            consumer.close()
+            detached("subscriber-close", consumer.close)  # which may take for ever
 
     def _read_with(self, consumer: Consumer) -> None:
         """Reads until the stop, or until a partition was silent for too long."""

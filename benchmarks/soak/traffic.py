@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import chain, count, islice, takewhile
 from pathlib import Path
@@ -32,6 +32,9 @@ from producer.transport import OnDelivery
 from runtime import logging
 from runtime.clock import SystemClock
 from runtime.config import load
+from runtime.logging import get_logger
+
+log = get_logger(__name__)
 
 DUPLICATES, MALFORMED, LATE = 0.01, 0.005, 0.02
 START_MS = int(datetime(2020, 1, 1, tzinfo=UTC).timestamp() * 1000)
@@ -39,8 +42,10 @@ ROUND_S = 60.0
 ROUND_DAYS = 0.25
 """Of simulated time in each round: the time line reaches today after some 140 hours, and must not pass it."""
 DELIVERY_S = 30.0
-"""Longer than any broker is away, so that nothing is given up that would arrive; and less than what a fault may take to
-heal, as a client that delivers nothing any more (librdkafka#5430) is replaced only then."""
+"""Longer than brokers are away as a rule, so that little is given up that would arrive; and less than what a fault may
+take to heal, as a client that delivers nothing any more (librdkafka#5430) is replaced only then."""
+GIVEN_UP_MAX = 0.1
+"""Of all: of more than that it is not shown any more that what was acknowledged is there."""
 ENDS_S = 3 * DELIVERY_S
 """For the traffic to end: at most a wait for room in the client's queue and one for acknowledgements."""
 
@@ -57,8 +62,9 @@ class Sent(NamedTuple):
     unknown: int
 
     def allows(self, n_records: int) -> bool:
-        """Whether the topic may hold so many."""
-        return self.acknowledged <= n_records <= self.acknowledged + self.unknown
+        """Whether the topic may hold so many: what was acknowledged, and some of a small rest."""
+        sent = self.acknowledged + self.unknown
+        return self.acknowledged <= n_records <= sent and self.unknown <= GIVEN_UP_MAX * sent
 
     def and_also(self, other: Sent) -> Sent:
         """Both together."""
@@ -172,11 +178,20 @@ def sink(on_delivery: OnDelivery) -> KafkaSink:
 
 
 def send(records: Iterator[SimulatedRecord], to: KafkaSink, pacer: Pacer) -> None:
-    """Sends all of them, whatever cannot be delivered; returns when it is known of each what became of it."""
+    """Sends records; returns when it is known of each that the client has taken what became of it.
+
+    The record whose turn it is when an earlier one's failure is told is left out.
+    """
+    told: set[str] = set()
     while True:
-        with suppress(DeliveryError):  # what failed is counted where it is reported
+        try:
             for _ in send_records(records, to, pacer):
                 pass
+        except DeliveryError as error:
+            for reason in {failure.reason for failure in error.failures} - told:
+                log.warning("not_delivered", reason=reason, next="sends what comes then")
+                told.add(reason)
+        else:
             return
 
 
