@@ -11,10 +11,11 @@ from scipy.stats import theilslopes  # type: ignore[import-untyped]
 
 Values = NDArray[np.float64]
 
-WARM_UP_S = 60.0
+WARM_UP_S = 300.0
 WARM_UP_SHARE = 0.25
 """Of each life, whichever is longer: caches fill, and the heap finds its size once each fault came a few times. The
-first six models that are loaded cost 20 MB that sixty do not exceed."""
+first six models that are loaded cost 20 MB that seventy do not exceed, the first dozen restarts of the broker 35 MB, a
+third of which the allocator could give back."""
 SAMPLES_MIN = 30
 POINTS_MAX = 400
 """Points that are fitted, each the median of its share of the samples: pairs of points grow with the square."""
