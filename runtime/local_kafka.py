@@ -66,11 +66,6 @@ PROPERTIES = {
     # cost two seconds of page faults, in which the broker answers no produce request.
     "log.index.size.max.bytes": "1048576",
     "log.cleaner.backoff.ms": "500",  # [15000] how often compaction looks for work
-    # A lone broker that takes long to load its offsets after a start may answer with old ones for good: they are kept
-    # short (docs/decisions/0009-brokers-that-answer-with-old-offsets.md).
-    "offsets.topic.segment.bytes": "1048576",  # [104857600] what is written just now is not compacted
-    "transaction.state.log.segment.bytes": "1048576",  # [104857600]
-    "log.cleaner.delete.retention.ms": "60000",  # [86400000] how long ends of transactions and tombstones stay
 }
 
 

@@ -18,6 +18,13 @@ from benchmarks.space import JVM, OUT, save
 from runtime.local_kafka import LocalKafka
 
 LOGS = OUT / "soak"
+SHORT_TOPICS = {
+    "offsets.topic.segment.bytes": "1048576",
+    "transaction.state.log.segment.bytes": "1048576",
+    "log.cleaner.delete.retention.ms": "60000",
+}
+"""A lone broker that takes long to load its offsets after a start may answer with old ones for good: after minutes of
+traffic it does, unless they are kept short (docs/decisions/0009-brokers-that-answer-with-old-offsets.md)."""
 
 
 def arguments() -> argparse.Namespace:
@@ -64,7 +71,7 @@ def main() -> None:
 
     with (
         tempfile.TemporaryDirectory(prefix="soak-kafka-", ignore_cleanup_errors=True) as directory,
-        LocalKafka(Path(directory), jvm=JVM) as kafka,
+        LocalKafka(Path(directory), jvm=JVM, properties=SHORT_TOPICS) as kafka,
         place(kafka, LOGS, plan.seed, options.partitions) as at,
     ):
         say(f"{kafka.description}; logs in {LOGS}")
